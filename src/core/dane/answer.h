@@ -1,0 +1,72 @@
+/*
+ * A question to the DNS and its answer, as values.
+ *
+ * An answer carries its security (RFC 7672 section 2.1.1, matrix R6-R12): a failure and a proven
+ * absence are different values, and nothing can mix them up:
+ *
+ *   security   content                    means
+ *   SECURE     RECORDS|NODATA|NXDOMAIN    validated from the trust anchor down, denials too
+ *   INSECURE   RECORDS|NODATA|NXDOMAIN    provably not signed, somewhere on the way
+ *   BOGUS      (no meaning, no records)   signed, and the signature does not hold
+ *   FAILED     (no meaning, no records)   no usable answer: SERVFAIL, REFUSED, time-out, malformed
+ *
+ * With an alias chain `security` is that of the whole chain and its target (R14-R16): secure only
+ * when every hop is.
+ */
+#pragma once
+
+#include "base/span.h"
+
+enum dane_security {
+	DANE_SECURE,
+	DANE_INSECURE,
+	DANE_BOGUS,
+	DANE_FAILED,
+};
+
+/* "secure", "insecure", "bogus", "failed": the words of the command-line contract. */
+const char *dane_security_to_string(enum dane_security s);
+
+enum dane_content {
+	DANE_RECORDS,
+	DANE_NODATA,
+	DANE_NXDOMAIN,
+};
+
+/* The record types that a decision asks for; values from the IANA registry. */
+enum dane_rrtype {
+	DANE_RR_A = 1,
+	DANE_RR_CNAME = 5,
+	DANE_RR_MX = 15,
+	DANE_RR_AAAA = 28,
+	DANE_RR_TLSA = 52,
+};
+
+/* "A", "MX" ...; "TYPE65280" is not needed: only the types above exist here. NULL for others. */
+const char *dane_rrtype_to_string(uint16_t type);
+/* 0 for a word that is none of them. */
+uint16_t dane_rrtype_from_string(const char *word);
+
+struct dane_alias {
+	const char *owner;
+	const char *target;
+};
+
+struct dane_answer {
+	enum dane_security security;
+	enum dane_content content;
+	/* RDATA of the RRset asked for, names in it uncompressed, in the order of the answer. */
+	const struct span *records;
+	size_t n_records;
+	/* The chain from the name asked to the owner of the records, first hop first. */
+	const struct dane_alias *aliases;
+	size_t n_aliases;
+	uint32_t ttl;	 /* seconds; the smallest on the chain */
+	const char *why; /* why bogus or failed, in words; else NULL */
+};
+
+/* The name that owns the records: the end of the alias chain, else `asked`. */
+static inline const char *dane_answer_canonical(const struct dane_answer *a, const char *asked)
+{
+	return a->n_aliases > 0 ? a->aliases[a->n_aliases - 1].target : asked;
+}
