@@ -11,26 +11,42 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum dane_unusable {
-	DANE_USABLE,
-	DANE_UNUSABLE_TRUNCATED,	/* RDATA shorter than 3 octets: U12 */
-	DANE_UNUSABLE_EMPTY,		/* no association data: U11 */
-	DANE_UNUSABLE_PKIX_USAGE,	/* usage 0 or 1: U2 */
-	DANE_UNUSABLE_USAGE,		/* usage 4-255: U4 */
-	DANE_UNUSABLE_SELECTOR,		/* U5 */
-	DANE_UNUSABLE_MATCHING,		/* U6 */
-	DANE_UNUSABLE_DIGEST_LENGTH,	/* U7 */
-	DANE_UNUSABLE_NOT_CERTIFICATE,	/* matching 0, selector 0, not one DER certificate: U9 */
-	DANE_UNUSABLE_NOT_KEY,		/* matching 0, selector 1, not one DER public key: U10 */
+enum {
+	DANE_USAGE_PKIX_TA = 0,
+	DANE_USAGE_PKIX_EE = 1,
+	DANE_USAGE_DANE_TA = 2,
+	DANE_USAGE_DANE_EE = 3,
+
+	DANE_SELECTOR_CERT = 0,
+	DANE_SELECTOR_SPKI = 1,
+
+	DANE_MATCHING_FULL = 0,
+	DANE_MATCHING_SHA256 = 1,
+	DANE_MATCHING_SHA512 = 2,
+
+	DANE_TLSA_TEXT_MAX = 4 * 65536, /* octets of text that the reader looks at */
 };
 
-/* A short phrase for people ("usage 1 (PKIX-EE) is not for SMTP"); NULL for DANE_USABLE. */
+enum dane_unusable {
+	DANE_USABLE,
+	DANE_UNUSABLE_TRUNCATED,       /* RDATA shorter than 3 octets: U12 */
+	DANE_UNUSABLE_EMPTY,           /* no association data: U11 */
+	DANE_UNUSABLE_PKIX_USAGE,      /* usage 0 or 1: U2 */
+	DANE_UNUSABLE_USAGE,           /* usage 4-255: U4 */
+	DANE_UNUSABLE_SELECTOR,        /* U5 */
+	DANE_UNUSABLE_MATCHING,        /* U6 */
+	DANE_UNUSABLE_DIGEST_LENGTH,   /* U7 */
+	DANE_UNUSABLE_NOT_CERTIFICATE, /* matching 0, selector 0, not one DER certificate: U9 */
+	DANE_UNUSABLE_NOT_KEY,         /* matching 0, selector 1, not one DER public key: U10 */
+};
+
+/* A short phrase for people ("unknown selector"); NULL for DANE_USABLE. */
 const char *dane_unusable_to_string(enum dane_unusable why);
 
 struct dane_tlsa {
 	uint8_t usage, selector, matching; /* zero when truncated */
-	struct span data;		   /* certificate association data */
-	struct span rdata;		   /* the whole, as read */
+	struct span data;                  /* certificate association data */
+	struct span rdata;                 /* the whole, as read */
 };
 
 /* Never fails: what is too short is kept as it is. Spans point into `rdata`. */
@@ -42,10 +58,26 @@ struct dane_tlsa dane_tlsa_from_wire(struct span rdata);
  * line ("_25._tcp.mx.example. 3600 IN TLSA 3 1 1 ...") is accepted too; its owner is ignored.
  * -EINVAL with the reason and the column. Bytes live in the arena.
  */
-int dane_tlsa_from_text(struct arena *a, const char *text, struct dane_tlsa *ret,
-			struct err *e) _mustcheck_;
+int dane_tlsa_from_text(struct arena *a, const char *text, struct dane_tlsa *ret, struct err *e)
+	_mustcheck_;
 
-/* "3 1 1 0123..."; "\# 2 0301" for what is too short to have fields. */
+/* The same for text that is not NUL-terminated; a NUL octet in it is an error. */
+int dane_tlsa_from_span(struct arena *a, struct span text, struct dane_tlsa *ret, struct err *e)
+	_mustcheck_;
+
+/* One field alone, as an option names it: a decimal of 0 to 255 or its RFC 7218 acronym. */
+enum dane_tlsa_field {
+	DANE_TLSA_USAGE,
+	DANE_TLSA_SELECTOR,
+	DANE_TLSA_MATCHING,
+};
+bool dane_tlsa_field_from_text(enum dane_tlsa_field field, const char *word, uint8_t *ret)
+	_mustcheck_;
+
+/*
+ * "3 1 1 0123..."; "\# 2 0301" for what is too short to have fields, "\# 3 030101" for what has
+ * no data. dane_tlsa_from_text reads it back to the same octets (F19).
+ */
 const char *dane_tlsa_to_text(struct arena *a, const struct dane_tlsa *r);
 
 /*
