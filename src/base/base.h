@@ -12,11 +12,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define _mustcheck_ __attribute__((warn_unused_result))
+#define _mustcheck_    __attribute__((warn_unused_result))
 #define _printf_(f, a) __attribute__((format(printf, f, a)))
-#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
 
 /* Hands a pointer over: the variable is NULL afterwards. */
 #define TAKE(p)                                                                                    \

@@ -22,10 +22,14 @@ enum dane_security {
 	DANE_INSECURE,
 	DANE_BOGUS,
 	DANE_FAILED,
+	/* Never in an answer: no question was asked, or there is provably nothing to ask about. */
+	DANE_UNASKED,
 };
 
-/* "secure", "insecure", "bogus", "failed": the words of the command-line contract. */
+/* "secure", "insecure", "bogus", "failed", "none": the words of the command-line contract. */
 const char *dane_security_to_string(enum dane_security s);
+/* The first four of them; false for any other word. */
+bool dane_security_from_string(const char *word, enum dane_security *ret);
 
 enum dane_content {
 	DANE_RECORDS,
@@ -33,16 +37,17 @@ enum dane_content {
 	DANE_NXDOMAIN,
 };
 
-/* The record types that a decision asks for; values from the IANA registry. */
+/* The record types that are asked for; values from the IANA registry. */
 enum dane_rrtype {
 	DANE_RR_A = 1,
 	DANE_RR_CNAME = 5,
 	DANE_RR_MX = 15,
 	DANE_RR_AAAA = 28,
+	DANE_RR_DNSKEY = 48,
 	DANE_RR_TLSA = 52,
 };
 
-/* "A", "MX" ...; "TYPE65280" is not needed: only the types above exist here. NULL for others. */
+/* "A", "MX" ...; NULL for a type that is not above. */
 const char *dane_rrtype_to_string(uint16_t type);
 /* 0 for a word that is none of them. */
 uint16_t dane_rrtype_from_string(const char *word);
@@ -61,7 +66,7 @@ struct dane_answer {
 	/* The chain from the name asked to the owner of the records, first hop first. */
 	const struct dane_alias *aliases;
 	size_t n_aliases;
-	uint32_t ttl;	 /* seconds; the smallest on the chain */
+	uint32_t ttl;    /* seconds; the smallest on the chain */
 	const char *why; /* why bogus or failed, in words; else NULL */
 };
 

@@ -8,8 +8,8 @@
 
 enum {
 	RDATA_MAX = 65535, /* octets, RFC 1035 section 3.2.1 */
-	FIELDS = 3,	   /* usage, selector, matching type */
-	PREFIX_MAX = 3, /* owner, TTL and class before the type */
+	FIELDS = 3,        /* usage, selector, matching type */
+	PREFIX_MAX = 3,    /* owner, TTL and class before the type */
 };
 
 struct dane_tlsa dane_tlsa_from_wire(struct span rdata)
@@ -94,9 +94,9 @@ bool dane_tlsa_field_from_text(enum dane_tlsa_field field, const char *word, uin
  */
 struct words {
 	struct span in;
-	size_t at;	   /* next octet */
-	size_t column;	   /* of the last word, counted from 1 */
-	bool parentheses;  /* they do not nest */
+	size_t at;        /* next octet */
+	size_t column;    /* of the last word, counted from 1 */
+	bool parentheses; /* they do not nest */
 	struct err *e;
 };
 

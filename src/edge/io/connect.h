@@ -1,0 +1,13 @@
+/* TCP connections to an address, not blocking. */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * A socket on its way to `address` (IPv4 or IPv6 text). It becomes writable when the connection
+ * stands or has failed; io_connect_result tells which. Negative errno at once for what cannot
+ * begin: no route, no IPv6 here.
+ */
+int io_connect(const char *address, uint16_t port) _mustcheck_;
+/* 0, or the negative errno of the failure. */
+int io_connect_result(int fd) _mustcheck_;
