@@ -1,0 +1,155 @@
+"""Servers of the lab, unpacked from Debian's packages, never installed.
+
+Installing a mail server would remove the user's own and start services. So the packages are fetched
+with `apt-get download`, unpacked with `dpkg-deb -x` into a cache and run from there, together with
+those shared libraries that the system does not have. A second run needs no network.
+
+Cache: $DANEWAY_LAB_CACHE, else $XDG_CACHE_HOME/daneway/lab, else ~/.cache/daneway/lab.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# Server -> packages that are unpacked even where they are installed (an installed copy may have
+# another version, and its configuration is the user's).
+SERVERS: dict[str, list[str]] = {
+    "knot": ["knot"],
+    "postfix": ["postfix"],
+    "exim": ["exim4-daemon-heavy"],
+    "bind": ["bind9", "bind9-dnsutils", "bind9-utils", "bind9-libs"],
+    "unbound": ["unbound"],
+}
+# What their scripts would want; the lab starts the daemons itself.
+LIBRARY = re.compile(r"^lib")
+
+
+class PackageError(Exception):
+    """A package could not be fetched or unpacked; the text says what to do."""
+
+
+def cache_dir() -> Path:
+    explicit = os.environ.get("DANEWAY_LAB_CACHE")
+    if explicit:
+        return Path(explicit)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "daneway" / "lab"
+
+
+def _output(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True,
+                          env={**os.environ, "LC_ALL": "C"})
+    if done.returncode != 0:
+        raise PackageError(f"{' '.join(argv[:3])} ...: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _installed() -> set[str]:
+    lines = _output("dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\n").splitlines()
+    return {name for name, _, status in (line.partition(" ") for line in lines)
+            if status.startswith("ii")}
+
+
+def _depends(package: str) -> list[list[str]]:
+    """The dependencies of a package: a list of alternatives each."""
+    groups = []
+    for line in _output("apt-cache", "show", "--no-all-versions", package).splitlines():
+        key, _, value = line.partition(":")
+        if key in ("Depends", "Pre-Depends"):
+            for group in value.split(","):
+                groups.append([re.split(r"[ (:]", alt.strip())[0] for alt in group.split("|")])
+    return groups
+
+
+def closure(server: str) -> list[str]:
+    """The packages to unpack for a server: its own, and libraries the system lacks."""
+    installed = _installed()
+    todo, chosen = list(SERVERS[server]), list(SERVERS[server])
+    while todo:
+        for group in _depends(todo.pop()):
+            if any(alt in installed or alt in chosen for alt in group):
+                continue
+            if LIBRARY.match(group[0]):
+                chosen.append(group[0])
+                todo.append(group[0])
+    return chosen
+
+
+def _download(packages: list[str], into: Path) -> None:
+    into.mkdir(parents=True, exist_ok=True)
+    argv = ["apt-get", "download", "-qq", *packages]
+    done = subprocess.run(argv, cwd=into, capture_output=True, text=True)
+    if done.returncode != 0 and os.geteuid() == 0:
+        # The lists may be older than the archive.
+        subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=subprocess.DEVNULL)
+        done = subprocess.run(argv, cwd=into, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise PackageError(f"cannot download {' '.join(packages)}: {done.stderr.strip()}\n"
+                           "try: apt-get update")
+
+
+def prefix(server: str) -> Path:
+    """Where the files of a server are; unpacks them the first time."""
+    root = cache_dir()
+    tree, stamp = root / server, root / server / ".complete"
+    wanted = " ".join(SERVERS[server])
+    if stamp.exists() and stamp.read_text().splitlines()[0] == wanted:
+        return tree
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.exists() and stamp.read_text().splitlines()[0] == wanted:
+            return tree
+        print(f"lab: fetching {server}", file=sys.stderr)
+        packages = closure(server)
+        fresh, debs = root / f"{server}.new", root / f"{server}.debs"
+        for old in (fresh, debs):
+            shutil.rmtree(old, ignore_errors=True)
+        _download(packages, debs)
+        fresh.mkdir()
+        for deb in sorted(debs.glob("*.deb")):
+            _output("dpkg-deb", "-x", str(deb), str(fresh))
+        names = "\n".join(deb.name for deb in sorted(debs.glob("*.deb")))
+        (fresh / ".complete").write_text(f"{wanted}\n{names}\n")
+        shutil.rmtree(debs)
+        shutil.rmtree(tree, ignore_errors=True)
+        fresh.rename(tree)
+    return tree
+
+
+def fetch(servers: list[str] | None = None) -> None:
+    """Makes sure that the servers (default: all) are in the cache."""
+    for server in servers or list(SERVERS):
+        prefix(server)
+
+
+def versions() -> dict[str, str]:
+    """Package file names as unpacked, for reports."""
+    result = {}
+    for server in SERVERS:
+        stamp = cache_dir() / server / ".complete"
+        if stamp.exists():
+            lines = stamp.read_text().splitlines()
+            result[server] = next((n for n in lines[1:]
+                                   if n.startswith(SERVERS[server][0] + "_")), "")
+    return result
+
+
+def library_dirs(root: Path) -> list[Path]:
+    """Directories with shared libraries of all unpacked servers below root."""
+    dirs: list[Path] = []
+    for server in SERVERS:
+        lib = root / server
+        if not (lib / ".complete").exists():
+            continue
+        candidates = [lib / "lib", lib / "usr/lib", lib / "usr/lib/postfix"]
+        candidates += sorted((lib / "usr/lib").glob("*-linux-gnu*"))
+        candidates += sorted((lib / "lib").glob("*-linux-gnu*"))
+        dirs += [d for d in candidates if any(d.glob("*.so*"))]
+    return dirs
