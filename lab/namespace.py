@@ -9,6 +9,7 @@ may bind any of them without `ip addr add`.
 
 from __future__ import annotations
 
+import ctypes
 import getpass
 import os
 import shutil
@@ -65,7 +66,7 @@ def _has_subids() -> bool:
 
 
 def reexec(inner: list[str]) -> NoReturn:
-    """Replaces this process by one that runs `python3 -m lab.inner INNER...` in fresh namespaces."""
+    """Runs `python3 -m lab.inner INNER...` in fresh namespaces and exits with its code."""
     argv = ["unshare"]
     users = "many"
     if os.geteuid() != 0:
@@ -78,8 +79,27 @@ def reexec(inner: list[str]) -> NoReturn:
              sys.executable, "-m", "lab.inner", *inner]
     env = {**os.environ, NEEDS: users, "PYTHONPATH": _python_path(),
            "DANEWAY_LAB_CACHE": str(packages.cache_dir().resolve())}
-    # unshare(1) holds back SIGINT and SIGTERM from itself and waits for its child; see inner.py.
-    os.execvpe("unshare", argv, env)
+    sys.stdout.flush()
+    outer = subprocess.Popen(argv, env=env, preexec_fn=_die_with_parent)
+
+    def terminate(_signum: int, _frame: object) -> None:
+        # unshare(1) holds SIGTERM back; its only child, process 1 inside, takes it.
+        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGTERM)
+        if not children:
+            outer.kill()
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the command as well
+    code = outer.wait()
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _die_with_parent() -> None:
+    """kill -9 of the outermost process ends unshare(1), whose end ends everything inside."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _python_path() -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 from typing import Sequence
 
@@ -125,7 +127,10 @@ class Postfix:
 
     def write_settings(self) -> None:
         text = "".join(f"{key} = {value}\n" for key, value in self.settings().items())
-        (self.dir / "conf/main.cf").write_text(text)
+        path = self.dir / "conf/main.cf"
+        path.write_text(text)
+        # Postfix waits until its configuration is older than a second.
+        os.utime(path, (time.time() - 60,) * 2)
 
     def _env(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "MAIL_CONFIG": str(self.dir / "conf"),
@@ -150,14 +155,12 @@ class Postfix:
 
     def submit(self, sender: str, recipients: Sequence[str], message: bytes) -> None:
         """Queues a message through sendmail(1) of this instance."""
-        import subprocess
         argv = self.tool("sendmail", "-C", str(self.dir / "conf"), "-i", "-f", sender, "--",
                          *recipients)
         subprocess.run(argv, input=message, check=True, capture_output=True)
 
     def queue(self) -> list[dict]:
         """What waits, as postqueue -j shows it (with the reason of each delay)."""
-        import subprocess
         done = subprocess.run(self.tool("postqueue", "-j"), capture_output=True, text=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
 

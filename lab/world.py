@@ -12,19 +12,17 @@ from the closest zone above it, with the DS that `ds` asks for.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
 import dns.name
 
-from lab import certs
+from lab.dns_server import DnsServer, Rule
 from lab.knot import Knot
-from lab.namespace import STATE, LabError, many_users
-from lab.postfix import Postfix
+from lab.namespace import STATE, LabError
+from lab.smtp_server import Smtp, SmtpServer
 from lab.zones import Damage, Zone
 
 # DS at the parent: a good one; none (insecure); one of another key (bogus); one whose algorithm or
@@ -163,6 +161,23 @@ class World:
             daemon.start()
             daemon.wait()
         return daemon
+
+    def add_smtp(self, behaviour: Smtp, addresses: Sequence[str] = (), port: int = 25) -> SmtpServer:
+        """A scripted SMTP server, by default at a new IPv4 address (`server.addresses`)."""
+        at = list(addresses) or [self.address()]
+        server = SmtpServer(at, behaviour, self.logs / f"smtp-{at[0].replace(':', '_')}.jsonl", port)
+        self.add_daemon(server)
+        return server
+
+    def add_dns(self, rules: Sequence[Rule] = (), addresses: Sequence[str] = (),
+                tcp: str = "serve") -> DnsServer:
+        """A scripted name server before Knot, by default at a new IPv4 address; use it as
+        `servers=[("ns.bad.example.", server.addresses)]` of add_zone."""
+        at = list(addresses) or [self.address()]
+        log = self.logs / f"dns-{at[0].replace(':', '_')}.jsonl"
+        server = DnsServer(at, self.tiers[2].addresses[0], log, list(rules), tcp)
+        self.add_daemon(server)
+        return server
 
     def start(self) -> None:
         self._delegate()
