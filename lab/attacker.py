@@ -56,6 +56,8 @@ class Attacker:
         up, down = f"{self.name}-up", f"{self.name}-down"
         for namespace in (self.snd, self.att):
             run("ip", "netns", "add", namespace)
+            for part in ("all", "default"):
+                self._sysctl(namespace, f"net/ipv6/conf/{part}/accept_dad", "0")
         # main (up) <-> (up0) att (down0) <-> (down) snd
         run("ip", "link", "add", up, "type", "veth", "peer", "name", "up0", "netns", self.att)
         run("ip", "-n", self.att, "link", "add", "down0", "type", "veth", "peer", "name", down,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import Sequence
 
-from lab.namespace import SERVERS
+import dns.exception
+import dns.message
+import dns.query
+
+from lab.namespace import SERVERS, LabError
 from lab.process import Process
 
 KNOTD = SERVERS / "knot/usr/sbin/knotd"
@@ -58,6 +63,20 @@ class Knot:
         self._write()
         assert self._process
         self._process.popen.send_signal(signal.SIGHUP)
+
+    def wait_serial(self, name: str, serial: int, seconds: float = 10) -> None:
+        """Waits until the zone is served with this serial."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                answer = dns.query.udp(dns.message.make_query(name, "SOA"), self.addresses[0],
+                                       timeout=1).answer
+                if answer and answer[0][0].serial == serial:
+                    return
+            except dns.exception.Timeout:
+                pass
+            time.sleep(0.02)
+        raise LabError(f"knot ({self.name}) does not serve {name} with serial {serial}")
 
     def stop(self) -> None:
         if self._process:

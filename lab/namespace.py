@@ -161,6 +161,8 @@ def _network() -> None:
     if Path("/proc/sys/net/ipv6").exists():
         commands.append(f"-6 route add local {V6_RANGE} dev lo")
         Path("/proc/sys/net/ipv6/ip_nonlocal_bind").write_text("1")
+        for part in ("all", "default"):  # a router's link-local address must be usable at once
+            Path(f"/proc/sys/net/ipv6/conf/{part}/accept_dad").write_text("0")
     for command in commands:
         run("ip", *command.split())
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
@@ -185,7 +187,7 @@ def set_up() -> None:
     passwd, group = _accounts()
     _bind_file("/etc/passwd", passwd)
     _bind_file("/etc/group", group)
-    _bind_file("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    _bind_file("/etc/resolv.conf", "nameserver 127.0.0.1\noptions edns0 trust-ad\n")
     _bind_file("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
     run("hostname", HOSTNAME)
     refresh_libraries()

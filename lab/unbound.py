@@ -6,6 +6,11 @@ import subprocess
 from pathlib import Path
 from typing import Sequence
 
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+
 from lab.namespace import SERVERS
 from lab.process import Process
 
@@ -59,6 +64,15 @@ server:
         if self._process:
             self._process.stop()
             self._process = None
+
+
+def verdict(server: str, name: str, rdtype: str) -> str:
+    """What the validating resolver `server` says: secure, insecure, failed (bogus or no answer)."""
+    query = dns.message.make_query(name, rdtype, want_dnssec=True)
+    answer = dns.query.udp_with_fallback(query, server, timeout=30)[0]
+    if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        return "failed"
+    return "secure" if answer.flags & dns.flags.AD else "insecure"
 
 
 def delv(server: str, trust_anchor: Path, name: str, rdtype: str) -> str:

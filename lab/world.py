@@ -119,8 +119,7 @@ class World:
             servers = [(f"ns.{full}", self.tiers[2].addresses)]
         entry = ZoneEntry(zone, ds, [(n, list(a)) for n, a in servers])
         self.zones[full] = entry
-        zone.add("@", "SOA", f"ns.{full.lstrip('.')} hostmaster.{full.lstrip('.')} 1 7200 3600 86400 60"
-                 if full != "." else "a.root-servers.test. hostmaster.test. 1 7200 3600 86400 60")
+        _soa(zone)
         for server, addresses in entry.servers:
             zone.add("@", "NS", server)
             if dns.name.from_text(server).is_subdomain(zone.origin) and full != ".":
@@ -136,7 +135,9 @@ class World:
                 return entry.zone
         return None
 
-    def _delegate(self) -> None:
+    def _delegate(self) -> list[Zone]:
+        """Puts NS and DS into the zones above where they are not yet; returns those changed."""
+        changed = []
         for entry in self.zones.values():
             parent = self._parent(entry.zone.origin)
             owner = entry.zone.origin.to_text()
@@ -148,6 +149,8 @@ class World:
                     _glue(parent, server, addresses)
             for text in _ds_texts(entry):
                 parent.add(owner, "DS", text)
+            changed.append(parent)
+        return changed
 
     def _tier(self, zone: Zone) -> Knot:
         return self.tiers[min(len(zone.origin) - 1, 2)]
@@ -170,12 +173,13 @@ class World:
         return server
 
     def add_dns(self, rules: Sequence[Rule] = (), addresses: Sequence[str] = (),
-                tcp: str = "serve") -> DnsServer:
+                tcp: str = "serve", tier: int = 2) -> DnsServer:
         """A scripted name server before Knot, by default at a new IPv4 address; use it as
-        `servers=[("ns.bad.example.", server.addresses)]` of add_zone."""
+        `servers=[("ns.bad.example.", server.addresses)]` of add_zone. `tier`: 0 root, 1 TLDs,
+        2 all other zones."""
         at = list(addresses) or [self.address()]
         log = self.logs / f"dns-{at[0].replace(':', '_')}.jsonl"
-        server = DnsServer(at, self.tiers[2].addresses[0], log, list(rules), tcp)
+        server = DnsServer(at, self.tiers[tier].addresses[0], log, list(rules), tcp)
         self.add_daemon(server)
         return server
 
@@ -191,6 +195,22 @@ class World:
         for daemon in everything:
             daemon.wait()
         (self.dir / "world.json").write_text(json.dumps(self.hosts, indent=1))
+
+    def update(self, *names: str) -> None:
+        """Publishes zones that were added or changed after start(); returns when they are served.
+        A validator that has seen the old state keeps it for the TTL."""
+        zones = {z.name: z for z in self._delegate()}
+        for name in names:
+            zone = self.zones[dns.name.from_text(name).to_text()].zone
+            zones[zone.name] = zone
+        for zone in zones.values():
+            zone.serial += 1
+            _soa(zone)
+            self._tier(zone).put(zone.origin.to_text(), zone.sign())
+        for tier in {id(self._tier(z)): self._tier(z) for z in zones.values()}.values():
+            tier.reload()
+        for zone in zones.values():
+            self._tier(zone).wait_serial(zone.origin.to_text(), zone.serial)
 
     def stop(self) -> None:
         for daemon in [*reversed(self.daemons), *self.tiers]:
@@ -225,6 +245,11 @@ class World:
     def standard() -> World:
         from lab.standard import build
         return build(World("standard"))
+
+
+def _soa(zone: Zone) -> None:
+    above = zone.origin.to_text().lstrip(".") or "root-servers.test."
+    zone.set_soa(f"{'a' if zone.name == '.' else 'ns'}.{above}", f"hostmaster.{above}")
 
 
 def _glue(zone: Zone, server: str, addresses: Sequence[str]) -> None:

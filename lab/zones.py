@@ -112,6 +112,7 @@ class Zone:
 
     name: str
     algorithm: int | None = 13         # None: unsigned
+    more_algorithms: tuple[int, ...] = ()  # further keys that sign everything
     denial: str = "nsec"               # nsec, nsec3, optout
     salt: str = ""
     iterations: int = 0
@@ -146,6 +147,17 @@ class Zone:
             self.add(owner, rdtype, rdata)
         return self
 
+    def remove(self, owner: str, rdtype: str) -> Zone:
+        """Removes an RRset if it is there."""
+        self.records.pop((dns.name.from_text(owner, self.origin),
+                          dns.rdatatype.from_text(rdtype)), None)
+        return self
+
+    def set_soa(self, server: str, contact: str) -> None:
+        """The SOA with the present serial; a negative answer lives 60 s."""
+        self.remove("@", "SOA").add("@", "SOA", f"{server} {contact} {self.serial} "
+                                    "7200 3600 86400 60")
+
     def has(self, owner: str, rdtype: str) -> bool:
         return (dns.name.from_text(owner, self.origin),
                 dns.rdatatype.from_text(rdtype)) in self.records
@@ -155,7 +167,8 @@ class Zone:
     @property
     def keys(self) -> list[Key]:
         if self._keys is None:
-            self._keys = [] if self.algorithm is None else [Key(self.algorithm)]
+            wanted = () if self.algorithm is None else (self.algorithm, *self.more_algorithms)
+            self._keys = [Key(algorithm) for algorithm in wanted]
         return self._keys
 
     def ds(self, digest: str = "SHA256") -> list[dns.rdata.Rdata]:
@@ -290,10 +303,11 @@ class _Signer:
         if "missing" in damages:
             return result
         start, end = self.now - HOUR, self.now + 14 * DAY
+        # Far off: validators forgive a skew (Unbound: a tenth of the period, at most a day).
         if "expired" in damages:
-            start, end = self.now - 20 * DAY, self.now - DAY
+            start, end = self.now - 30 * DAY, self.now - 10 * DAY
         if "not-yet-valid" in damages:
-            start, end = self.now + DAY, self.now + 20 * DAY
+            start, end = self.now + 10 * DAY, self.now + 30 * DAY
         signer = self.apex
         if "wrong-signer" in damages:
             signer = dns.name.from_text("elsewhere.test.")

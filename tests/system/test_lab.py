@@ -1,6 +1,6 @@
 """The lab's names: what it serves is what the other tests believe it serves.
 
-The judge is another implementation: BIND's delv validates what Unbound fetched (without validating).
+Two judges: Unbound as a validating resolver, and BIND's delv, which validates what Unbound fetched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import dns.rcode
 import pytest
 
 from lab.dns_server import Rule
-from lab.unbound import Unbound, delv
+from lab.unbound import Unbound, delv, verdict
 from lab.world import World
 from lab.zones import Damage, Zone
 
@@ -46,6 +46,7 @@ def damaged() -> Iterator[World]:
     world.add_zone("unsigned-ds.example", ["mx A 192.0.2.1"], algorithm=None, ds="wrong")
     for algorithm in (8, 10, 13, 14, 15, 16):
         world.add_zone(f"alg{algorithm}.example", ["mx A 192.0.2.1"], algorithm=algorithm)
+    world.add_zone("twice.example", ["mx A 192.0.2.1"], algorithm=8, more_algorithms=(13,))
     for denial in ("nsec", "nsec3", "optout"):
         world.add_zone(f"{denial}.example", ["mx A 192.0.2.1", "*.wild A 192.0.2.7",
                                              "_25._tcp.deep.name TLSA 3 1 1 " + "ab" * 32],
@@ -71,19 +72,28 @@ def second(damaged: World) -> Iterator[str]:
     unbound.stop()
 
 
-@pytest.mark.parametrize("name, rdtype, verdict", [
+def _judge(resolver: str, world: World, name: str, rdtype: str, expected: str) -> None:
+    assert verdict(resolver, name, rdtype) == expected.replace("bogus", "failed")
+    if name in ("no.optout.example", "mx.extra-bad.example"):
+        # RFC 5155 section 9.2: no AD for an opt-out NXDOMAIN; delv calls it validated. And delv
+        # gives up after one bad signature, whatever follows.
+        return
+    said = delv(resolver, world.trust_anchor, name, rdtype)
+    assert (said if said in ("secure", "insecure") else "bogus") == expected, said
+
+
+@pytest.mark.parametrize("name, rdtype, expected", [
     ("good.example", "MX", "secure"), ("mx.good.example", "A", "secure"),
     ("_25._tcp.mx.good.example", "TLSA", "secure"), ("mx.good.example", "AAAA", "secure"),
     ("nothing.good.example", "A", "secure"), ("mx.v6.example", "AAAA", "secure"),
     ("_25._tcp.mx.nodane.example", "TLSA", "secure"), ("null.example", "MX", "secure"),
     ("insecure.plain", "MX", "insecure"), ("_25._tcp.mx.insecure.plain", "TLSA", "insecure"),
     ("expired.example", "MX", "bogus"), (".", "DNSKEY", "secure"), ("test", "SOA", "secure")])
-def test_standard_world(world: World, resolver: str, name: str, rdtype: str, verdict: str) -> None:
-    said = delv(resolver, world.trust_anchor, name, rdtype)
-    assert (said if said in ("secure", "insecure") else "bogus") == verdict, said
+def test_standard_world(world: World, resolver: str, name: str, rdtype: str, expected: str) -> None:
+    _judge(resolver, world, name, rdtype, expected)
 
 
-@pytest.mark.parametrize("name, rdtype, verdict", [
+@pytest.mark.parametrize("name, rdtype, expected", [
     *[(f"mx.{kind}.example", "A", "bogus") for kind in
       ("expired", "not-yet-valid", "missing", "corrupt", "wrong-signer", "unknown-key",
        "zone-no-dnskey", "zone-expired", "ds-wrong", "unsigned-ds")],
@@ -91,7 +101,7 @@ def test_standard_world(world: World, resolver: str, name: str, rdtype: str, ver
       ("expired", "not-yet-valid", "missing", "corrupt", "wrong-signer", "unknown-key")],
     *[(f"mx.{kind}.example", "A", "secure") for kind in
       ("extra-bad", "zone-no-denial", "ds-sha384", "ds-two", "alg8", "alg10", "alg13", "alg14",
-       "alg15", "alg16", "iterated", "big")],
+       "alg15", "alg16", "iterated", "big", "twice")],
     *[(f"mx.{kind}.example", "A", "insecure") for kind in
       ("ds-none", "ds-unknown-algorithm", "ds-unknown-digest", "unsigned")],
     ("no.zone-no-denial.example", "A", "bogus"), ("mx.zone-no-denial.example", "TLSA", "bogus"),
@@ -104,9 +114,8 @@ def test_standard_world(world: World, resolver: str, name: str, rdtype: str, ver
     *[(f"child.{denial}.example", "A", "insecure") for denial in ("nsec", "nsec3", "optout")],
     ("a.alias.example", "A", "secure"), ("b.alias.example", "CNAME", "secure"),
     ("c.alias.example", "A", "bogus"), ("mx.d.alias.example", "A", "secure")])
-def test_damaged_world(damaged: World, second: str, name: str, rdtype: str, verdict: str) -> None:
-    said = delv(second, damaged.trust_anchor, name, rdtype)
-    assert (said if said in ("secure", "insecure") else "bogus") == verdict, said
+def test_damaged_world(damaged: World, second: str, name: str, rdtype: str, expected: str) -> None:
+    _judge(second, damaged, name, rdtype, expected)
 
 
 def _ask(server: str, name: str, rdtype: str) -> dns.message.Message:
@@ -147,6 +156,18 @@ def test_scripted_dns(fresh_world: World) -> None:
     lie = _ask(at, "lie.bad.example", "A").answer
     assert lie[0][0].to_text() == "192.0.2.99" and lie[1].rdtype == 46
     assert len(bad.asked("*", "TLSA")) == 1 and not bad.asked("never.bad.example")
+
+
+def test_update(fresh_world: World) -> None:
+    zone = fresh_world.add_zone("up.example", ["mx A 192.0.2.1"])
+    fresh_world.start()
+    zone.remove("mx", "A").add("mx", "A", "192.0.2.2")
+    fresh_world.add_zone("late.example", ["mx A 192.0.2.3"])
+    fresh_world.update("up.example", "late.example")
+    at = fresh_world.tiers[2].addresses[0]
+    assert _ask(at, "mx.up.example", "A").answer[0][0].to_text() == "192.0.2.2"
+    assert _ask(at, "mx.late.example", "A").answer[0][0].to_text() == "192.0.2.3"
+    assert _ask(fresh_world.tiers[1].addresses[0], "late.example", "DS").answer
 
 
 def test_signing_is_quick() -> None:
