@@ -102,6 +102,7 @@ class DnsServer:
             raise ValueError(f"unknown tcp mode: {self.tcp}")
         self._closers: list[Any] = []
         self._tasks: set[asyncio.Task] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     # --- what tests ask
 
@@ -135,7 +136,7 @@ class DnsServer:
     async def _stop(self) -> None:
         for task in list(self._tasks):
             task.cancel()
-        for closer in self._closers:
+        for closer in [*self._closers, *self._writers]:
             closer.close()
         self._closers.clear()
 
@@ -146,6 +147,7 @@ class DnsServer:
 
     async def _tcp(self, address: str, reader: asyncio.StreamReader,
                    writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             while True:
                 size, = struct.unpack("!H", await reader.readexactly(2))
@@ -161,6 +163,7 @@ class DnsServer:
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
+            self._writers.discard(writer)
             writer.close()
 
     # --- answers
@@ -203,10 +206,10 @@ class DnsServer:
         honest = await _ask(self.backend, wire, transport)
         if honest is None or rule.action in ("pass", "slow", "truncate"):
             return honest
-        return spoil(rule, query, honest)
+        return spoil(rule, honest)
 
 
-def spoil(rule: Rule, query: dns.message.Message, honest: bytes) -> bytes:
+def spoil(rule: Rule, honest: bytes) -> bytes:
     """An honest answer, changed as the rule says."""
     if rule.action == "malformed":
         return honest[:max(13, len(honest) - 7)]
@@ -222,12 +225,11 @@ def spoil(rule: Rule, query: dns.message.Message, honest: bytes) -> bytes:
         reply.authority = [r for r in reply.authority if r.covers not in
                            (dns.rdatatype.NSEC, dns.rdatatype.NSEC3)]
     else:
-        forge(reply, query, rule.records, keep=rule.action == "forge-signed")
+        forge(reply, rule.records, keep=rule.action == "forge-signed")
     return reply.to_wire(max_size=65535)
 
 
-def forge(reply: dns.message.Message, query: dns.message.Message, records: Sequence[str],
-          keep: bool) -> None:
+def forge(reply: dns.message.Message, records: Sequence[str], keep: bool) -> None:
     """Replaces the answer; with `keep` the signatures of the real data stay beside the false."""
     old = [r for r in reply.answer if keep and r.rdtype == dns.rdatatype.RRSIG]
     rrsets: dict[tuple[str, str], list[str]] = {}
@@ -238,7 +240,6 @@ def forge(reply: dns.message.Message, query: dns.message.Message, records: Seque
                     for (o, t), rdatas in rrsets.items()] + old
     reply.authority = []
     reply.set_rcode(dns.rcode.NOERROR)
-    del query
 
 
 def _drop(reply: dns.message.Message, kinds: set[int]) -> None:

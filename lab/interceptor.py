@@ -166,7 +166,7 @@ class Interceptor:
                  if dns.name.from_text(line.split()[0]) == name and line.split()[1] == kind]
         if not lines:
             return answer
-        forge(reply, query, lines, keep=True)
+        forge(reply, lines, keep=True)
         reply.flags |= dns.flags.AA
         return reply.to_wire(max_size=65535)
 

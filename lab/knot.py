@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import time
 from pathlib import Path
@@ -85,4 +86,7 @@ class Knot:
 
 
 def _file(name: str) -> str:
-    return (name.rstrip(".") or "root").replace("/", "_").replace("\\", "_") + ".zone"
+    plain = (name.rstrip(".") or "root").replace("/", "_").replace("\\", "_")
+    if len(plain) > 200:
+        plain = hashlib.sha256(name.encode()).hexdigest()
+    return plain + ".zone"

@@ -10,6 +10,7 @@ Cache: $DANEWAY_LAB_CACHE, else $XDG_CACHE_HOME/daneway/lab, else ~/.cache/danew
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -67,18 +68,20 @@ def _depends(package: str) -> list[list[str]]:
     return groups
 
 
-def closure(server: str) -> list[str]:
-    """The packages to unpack for a server: its own, and libraries the system lacks."""
+def closure(server: str) -> tuple[list[str], list[str]]:
+    """The packages to unpack for a server (its own, and libraries that the system lacks), and those
+    that the system has and the server relies on."""
     installed = _installed()
-    todo, chosen = list(SERVERS[server]), list(SERVERS[server])
+    todo, chosen, relied = list(SERVERS[server]), list(SERVERS[server]), []
     while todo:
         for group in _depends(todo.pop()):
-            if any(alt in installed or alt in chosen for alt in group):
-                continue
-            if LIBRARY.match(group[0]):
+            present = [alt for alt in group if alt in installed or alt in chosen]
+            if present:
+                relied += [alt for alt in present[:1] if alt not in chosen and LIBRARY.match(alt)]
+            elif LIBRARY.match(group[0]):
                 chosen.append(group[0])
                 todo.append(group[0])
-    return chosen
+    return chosen, sorted(set(relied))
 
 
 def _download(packages: list[str], into: Path) -> None:
@@ -94,51 +97,54 @@ def _download(packages: list[str], into: Path) -> None:
                            "try: apt-get update")
 
 
-def prefix(server: str) -> Path:
-    """Where the files of a server are; unpacks them the first time."""
+def _stamp(server: str) -> dict[str, list[str]]:
+    try:
+        return json.loads((cache_dir() / server / ".complete").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _complete(server: str, installed: set[str]) -> bool:
+    stamp = _stamp(server)
+    # A cache may be carried to a machine with fewer libraries.
+    return stamp.get("wanted") == SERVERS[server] and installed.issuperset(stamp["relied"])
+
+
+def _unpack(server: str) -> None:
+    print(f"lab: fetching {server}", file=sys.stderr)
     root = cache_dir()
-    tree, stamp = root / server, root / server / ".complete"
-    wanted = " ".join(SERVERS[server])
-    if stamp.exists() and stamp.read_text().splitlines()[0] == wanted:
-        return tree
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.read_text().splitlines()[0] == wanted:
-            return tree
-        print(f"lab: fetching {server}", file=sys.stderr)
-        packages = closure(server)
-        fresh, debs = root / f"{server}.new", root / f"{server}.debs"
-        for old in (fresh, debs):
-            shutil.rmtree(old, ignore_errors=True)
-        _download(packages, debs)
-        fresh.mkdir()
-        for deb in sorted(debs.glob("*.deb")):
-            _output("dpkg-deb", "-x", str(deb), str(fresh))
-        names = "\n".join(deb.name for deb in sorted(debs.glob("*.deb")))
-        (fresh / ".complete").write_text(f"{wanted}\n{names}\n")
-        shutil.rmtree(debs)
-        shutil.rmtree(tree, ignore_errors=True)
-        fresh.rename(tree)
-    return tree
+    packages, relied = closure(server)
+    fresh, debs = root / f"{server}.new", root / f"{server}.debs"
+    for old in (fresh, debs):
+        shutil.rmtree(old, ignore_errors=True)
+    _download(packages, debs)
+    fresh.mkdir()
+    names = sorted(deb.name for deb in debs.glob("*.deb"))
+    for name in names:
+        _output("dpkg-deb", "-x", str(debs / name), str(fresh))
+    (fresh / ".complete").write_text(json.dumps(
+        {"wanted": SERVERS[server], "debs": names, "relied": relied}))
+    shutil.rmtree(debs)
+    shutil.rmtree(root / server, ignore_errors=True)
+    fresh.rename(root / server)
 
 
 def fetch(servers: list[str] | None = None) -> None:
     """Makes sure that the servers (default: all) are in the cache."""
-    for server in servers or list(SERVERS):
-        prefix(server)
+    root = cache_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    installed = _installed()
+    with open(root / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once fetch once
+        for server in servers or list(SERVERS):
+            if not _complete(server, installed):
+                _unpack(server)
 
 
 def versions() -> dict[str, str]:
     """Package file names as unpacked, for reports."""
-    result = {}
-    for server in SERVERS:
-        stamp = cache_dir() / server / ".complete"
-        if stamp.exists():
-            lines = stamp.read_text().splitlines()
-            result[server] = next((n for n in lines[1:]
-                                   if n.startswith(SERVERS[server][0] + "_")), "")
-    return result
+    return {server: name for server in SERVERS for name in _stamp(server).get("debs", [])
+            if name.startswith(SERVERS[server][0] + "_")}
 
 
 def library_dirs(root: Path) -> list[Path]:

@@ -7,13 +7,15 @@ import socket
 import ssl
 import threading
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence, Union
 
 EXTENSIONS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8",
               "CHUNKING")
 MAX_LINE = 1 << 20
+Reply = Union[str, bytes]
 # The alert handshake_failure.
 TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
 
@@ -32,8 +34,10 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers(self.ciphers)
-        context.minimum_version = ssl.TLSVersion[self.minimum]
-        context.maximum_version = ssl.TLSVersion[self.maximum]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # old versions on purpose
+            context.minimum_version = ssl.TLSVersion[self.minimum]
+            context.maximum_version = ssl.TLSVersion[self.maximum]
         for path in self.files:
             context.load_cert_chain(path)
         return context
@@ -46,9 +50,10 @@ def anonymous() -> Tls:
 
 @dataclass
 class Smtp:
-    """What a server says. A reply is text such as "250 2.0.0 ok"; "\\n" makes it several lines.
+    """What a server says. A reply is text such as "250 2.0.0 ok"; "\\n" makes it several lines; bytes
+    go out as they are.
 
-    `replies`: by step, a text or a list of texts used one after the other (the last stays). Steps:
+    `replies`: by step, a reply or a list of replies used one after the other (the last stays). Steps:
     connect EHLO HELO STARTTLS MAIL RCPT RCPT:<address> DATA . BDAT RSET NOOP QUIT; "tls:" before
     a step: only inside TLS.
     """
@@ -59,7 +64,7 @@ class Smtp:
     offer_again: bool = False                   # also inside TLS (row S12)
     extensions: Sequence[str] = EXTENSIONS
     tls_extensions: Sequence[str] | None = None
-    replies: Mapping[str, Any] = field(default_factory=dict)
+    replies: Mapping[str, Reply | Sequence[Reply]] = field(default_factory=dict)
     after_220: str = "handshake"                # handshake close hang garbage alert
     inject: bytes = b""                         # in the same segment as the 220 (row S6)
     close_at: str = ""                          # step at which it closes without a reply
@@ -95,11 +100,10 @@ class SmtpServer:
         self.sessions: list[Session] = []
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._context: ssl.SSLContext | None = None
 
     def start(self) -> None:
         if self.behaviour.tls:
-            self._context = self.behaviour.tls.context()
+            self.behaviour.tls.context()  # a bad file is an error now, not in a thread later
         for address in self.addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.create_server((address, self.port), family=family, backlog=512)
@@ -138,13 +142,13 @@ class SmtpServer:
             threading.Thread(target=self._serve, args=(conn, session), daemon=True).start()
 
     def _serve(self, conn: socket.socket, session: Session) -> None:
-        dialogue = _Dialogue(self.behaviour, self._context, conn, session)
+        dialogue = _Dialogue(self.behaviour, conn, session)
         try:
             dialogue.run()
             session.end = session.end or "closed by server"
         except _Gone as gone:
             session.end = str(gone)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             session.end = f"{type(error).__name__}: {error}"
         finally:
             dialogue.conn.close()
@@ -157,9 +161,8 @@ class _Gone(Exception):
 
 
 class _Dialogue:
-    def __init__(self, behaviour: Smtp, context: ssl.SSLContext | None, conn: socket.socket,
-                 session: Session) -> None:
-        self.b, self.context, self.conn, self.session = behaviour, context, conn, session
+    def __init__(self, behaviour: Smtp, conn: socket.socket, session: Session) -> None:
+        self.b, self.conn, self.session = behaviour, conn, session
         self.conn.settimeout(300)
         self.buffer = b""
         self.secure = False
@@ -206,22 +209,22 @@ class _Dialogue:
         if self.b.endless_at == base:
             while True:
                 self._send(b"250-" + b"x" * 60 + b"\r\n")
-        text = self._scripted(step, default)
-        lines = text.split("\n")
-        code = lines[0][:3]
-        wire = "".join(f"{line}\r\n" if line[:3].isdigit() and line[3:4] in ("-", " ")
-                       else f"{code}{'-' if i < len(lines) - 1 else ' '}{line}\r\n" if i
-                       else f"{line}\r\n" for i, line in enumerate(lines))
-        self._send(wire.encode("latin-1") + tail)
+        reply = self._scripted(step, default)
+        if isinstance(reply, bytes):
+            self._send(reply + tail)
+            return reply[:3].decode("latin-1")
+        code, lines = reply[:3], reply[4:].split("\n")
+        wire = "".join(f"{code}-{line}\r\n" for line in lines[:-1]) + f"{code} {lines[-1]}\r\n"
+        self._send(wire.encode("utf-8") + tail)
         return code
 
-    def _scripted(self, step: str, default: str) -> str:
+    def _scripted(self, step: str, default: str) -> str | bytes:
         keys = [f"tls:{step}"] if self.secure else []
         keys += [step] + (["RCPT"] if step.startswith("RCPT:") else [])
         for key in keys:
             if key in self.b.replies:
                 value = self.b.replies[key]
-                if isinstance(value, str):
+                if isinstance(value, (str, bytes)):
                     return value
                 position = self.used.get(key, 0)
                 self.used[key] = position + 1
@@ -268,8 +271,7 @@ class _Dialogue:
             words = list(self.b.tls_extensions)
         if (self.b.tls and not self.secure) or (self.secure and self.b.offer_again):
             words.append(self.b.offer)
-        self._reply("EHLO", "\n".join([f"250 {self.b.hostname}" if not words
-                                       else f"250-{self.b.hostname}", *words]))
+        self._reply("EHLO", "\n".join([f"250 {self.b.hostname}", *words]))
 
     def _starttls(self, _rest: str) -> None:
         if self.b.tls is None and "STARTTLS" not in self.b.replies:

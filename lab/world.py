@@ -22,7 +22,9 @@ import dns.name
 from lab.dns_server import DnsServer, Rule
 from lab.knot import Knot
 from lab.namespace import STATE, LabError
+from lab.postfix import Postfix
 from lab.smtp_server import Smtp, SmtpServer
+from lab.unbound import Unbound
 from lab.zones import Damage, Zone
 
 # DS at the parent: a good one; none (insecure); one of another key (bogus); one whose algorithm or
@@ -183,6 +185,18 @@ class World:
         self.add_daemon(server)
         return server
 
+    def add_resolver(self, address: str = "127.0.0.1", via: Sequence[str] = ()) -> Unbound:
+        """A validating resolver. The lab has none of its own accord: daneway must not want one."""
+        name = f"unbound-{len(self.daemons)}"
+        return self.add_daemon(Unbound(self.dir / name, self.logs / f"{name}.log", self.root_hints,
+                                       self.trust_anchor, address, via))
+
+    def add_sender(self, tls_level: str = "dane", via: Sequence[str] = ()) -> Postfix:
+        """Postfix as a sender (needs a resolver at 127.0.0.1 for itself): the contrast."""
+        name = f"sender-{len(self.daemons)}"
+        return self.add_daemon(Postfix(name, self.dir / name, self.logs / f"{name}.log",
+                                       hostname="sender.test", tls_level=tls_level, via=via))
+
     def start(self) -> None:
         self._delegate()
         for entry in self.zones.values():
@@ -238,7 +252,7 @@ class World:
     def environment(self) -> dict[str, str]:
         return {"DANEWAY_ROOT_HINTS": str(self.root_hints),
                 "DANEWAY_TRUST_ANCHOR": str(self.trust_anchor),
-                "DANEWAY_LAB_LOGS": str(self.logs), "DANEWAY_LAB_MAIL": str(self.dir / "mail"),
+                "DANEWAY_LAB_LOGS": str(self.logs),
                 "DANEWAY_LAB_WORLD": str(self.dir / "world.json")}
 
     @staticmethod

@@ -162,6 +162,10 @@ class Zone:
         return (dns.name.from_text(owner, self.origin),
                 dns.rdatatype.from_text(rdtype)) in self.records
 
+    def hashed(self, owner: str) -> str:
+        """The NSEC3 owner of a name, relative: for a Damage of its NSEC3 record."""
+        return nsec3_label(dns.name.from_text(owner, self.origin), self.salt, self.iterations)
+
     # --- keys
 
     @property

@@ -15,17 +15,14 @@ import dns.rcode
 import pytest
 
 from lab.dns_server import Rule
-from lab.unbound import Unbound, delv, verdict
+from lab.unbound import delv, verdict
 from lab.world import World
 from lab.zones import Damage, Zone
 
 
 @pytest.fixture(scope="module")
 def resolver(world: World) -> Iterator[str]:
-    unbound = Unbound(world.dir / "unbound", world.logs / "unbound.log", world.root_hints,
-                      world.trust_anchor)
-    unbound.start()
-    unbound.wait()
+    unbound = world.add_resolver("127.0.0.3")
     yield unbound.address
     unbound.stop()
 
@@ -64,10 +61,7 @@ def damaged() -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def second(damaged: World) -> Iterator[str]:
-    unbound = Unbound(damaged.dir / "unbound", damaged.logs / "unbound.log", damaged.root_hints,
-                      damaged.trust_anchor, "127.0.0.2")
-    unbound.start()
-    unbound.wait()
+    unbound = damaged.add_resolver("127.0.0.2")
     yield unbound.address
     unbound.stop()
 
@@ -156,6 +150,27 @@ def test_scripted_dns(fresh_world: World) -> None:
     lie = _ask(at, "lie.bad.example", "A").answer
     assert lie[0][0].to_text() == "192.0.2.99" and lie[1].rdtype == 46
     assert len(bad.asked("*", "TLSA")) == 1 and not bad.asked("never.bad.example")
+
+
+def test_large_sets(fresh_world: World) -> None:
+    name = ".".join(["x" * 60] * 3 + ["y" * 50, "example"])
+    fresh_world.add_zone("large.example", ["@ MX %d m%d" % (n % 9, n) for n in range(3000)])
+    fresh_world.add_zone(name, [f"_25._tcp TLSA 3 1 1 {n:064x}" for n in range(500)])
+    fresh_world.start()
+    at = fresh_world.tiers[2].addresses[0]
+    for question, rdtype, count in (("large.example", "MX", 3000), (f"_25._tcp.{name}", "TLSA", 500)):
+        query = dns.message.make_query(question, rdtype, want_dnssec=True)
+        answer, by_tcp = dns.query.udp_with_fallback(query, at, timeout=5)
+        assert by_tcp and len(answer.answer[0]) == count
+
+
+def test_silent_servers(fresh_world: World) -> None:
+    silent = fresh_world.add_dns([Rule("drop")], [fresh_world.address() for _ in range(500)],
+                                 tcp="hang")
+    fresh_world.start()
+    with pytest.raises(dns.exception.Timeout):
+        dns.query.udp(dns.message.make_query("x.test", "A"), silent.addresses[499], timeout=0.2)
+    assert len(silent.asked("x.test", "A")) == 1
 
 
 def test_update(fresh_world: World) -> None:

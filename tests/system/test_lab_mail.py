@@ -10,16 +10,18 @@ import ssl
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 
-from conftest import HOME, wait_until
 from lab import certs
 from lab.attacker import Attacker
 from lab.exim import Exim
+from lab.namespace import HOME
 from lab.postfix import Postfix
+from lab.pytest_plugin import wait_until
 from lab.smtp_server import Smtp, SmtpServer, Tls, anonymous
 from lab.unbound import Unbound
 from lab.world import World
@@ -29,10 +31,7 @@ MESSAGE = b"From: a@sender.test\nTo: b@good.example\nSubject: lab\n\nthe secret 
 
 @pytest.fixture(scope="module")
 def resolver(world: World) -> Iterator[Unbound]:
-    unbound = Unbound(world.dir / "unbound-mail", world.logs / "unbound-mail.log", world.root_hints,
-                      world.trust_anchor)
-    unbound.start()
-    unbound.wait()
+    unbound = world.add_resolver()
     yield unbound
     unbound.stop()
 
@@ -42,13 +41,9 @@ def _daemon(world: World, kind: type) -> Any:
 
 
 @pytest.fixture(scope="module")
-def sender(world: World, resolver: Unbound) -> Iterator[Postfix]:
+def sender(world: World, resolver: Unbound) -> Postfix:
     """Postfix as sender with DANE."""
-    made = Postfix("sender", world.dir / "sender", world.logs / "sender.log",
-                   hostname="sender.test", tls_level="dane")
-    made.start()
-    yield made
-    made.stop()
+    return world.add_sender("dane")
 
 
 @pytest.mark.parametrize("domain, verdict", [
@@ -141,7 +136,7 @@ def test_scripted_smtp_injects(fresh_world: World) -> None:
 
 @pytest.mark.parametrize("behaviour, reply", [
     (Smtp(), b"502"), (Smtp(replies={"STARTTLS": "454 4.7.0 later"}), b"454"),
-    (Smtp(replies={"STARTTLS": "garbage"}), b"garbage"),
+    (Smtp(replies={"STARTTLS": b"garbage\r\n"}), b"garbage"),
     (Smtp(replies={"connect": "421 4.3.2 busy"}), b"503"), (Smtp(close_at="STARTTLS"), b"")])
 def test_scripted_smtp_refuses_tls(fresh_world: World, behaviour: Smtp, reply: bytes) -> None:
     server = fresh_world.add_smtp(behaviour)
@@ -156,7 +151,9 @@ def _handshake(server: SmtpServer, ciphers: str = "DEFAULT", sni: str = "mx.test
                ) -> dict[str, Any] | None:
     context = _lenient()
     context.set_ciphers(ciphers)
-    context.minimum_version = ssl.TLSVersion.TLSv1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
     client = _client(server)
     client.ehlo()
     assert client.docmd("STARTTLS")[0] == 220
@@ -231,6 +228,45 @@ def test_attacker(needs_users: None, fresh_world: World) -> None:
                 done = subprocess.run([*attacker.sender, sys.executable, "-c", script],
                                       capture_output=True, text=True, timeout=30)
                 assert expected in done.stdout, (name, tcp, at, done.stdout, done.stderr)
+
+
+def test_attacker_reads_postfix_without_dane(needs_users: None, fresh_world: World) -> None:
+    """The contrast of the demo: one attacker, two senders, and what he reads of each."""
+    cert = certs.self_signed("mx.victim.example")
+    server = fresh_world.add_smtp(Smtp(tls=Tls([cert.write(fresh_world.dir / "one.pem")])))
+    fresh_world.add_zone("victim.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}",
+                                            "_25._tcp.mx TLSA " + cert.tlsa(3, 1, 1)])
+    attacker = fresh_world.add_daemon(Attacker(fresh_world))
+    fresh_world.start()
+    fresh_world.add_resolver(via=attacker.sender)
+    senders = {level: fresh_world.add_sender(level, via=attacker.sender)
+               for level in ("may", "dane")}
+    for mode in ("strip", "mitm"):
+        for level, read in (("dane", False), ("may", True)):
+            attacker.attack(mode)
+            before = len(server.messages)
+            senders[level].submit("a@sender.test", [f"{level}-{mode}@victim.example"], MESSAGE)
+            if read:
+                assert wait_until(lambda: len(server.messages) > before), (mode, level)
+            else:
+                assert wait_until(lambda: "delay_reason" in str(senders[level].queue()))
+            assert ("the secret body" in attacker.loot()) is read, (mode, level)
+    attacker.calm()
+    assert wait_until(lambda: len(server.messages) == 4, 30), "what waited arrives afterwards"
+
+
+def test_forged_tlsa_is_bogus(needs_users: None, fresh_world: World) -> None:
+    fresh_world.add_zone("victim.example", ["@ MX 10 mx", "_25._tcp.mx TLSA 3 1 1 " + "ab" * 32])
+    attacker = fresh_world.add_daemon(Attacker(fresh_world))
+    fresh_world.start()
+    attacker.attack("forge", ["_25._tcp.mx.victim.example. TLSA 3 1 1 {key}"])
+    fresh_world.add_resolver(via=attacker.sender)
+    ask = ("import sys; from lab.unbound import verdict;"
+           "print([verdict('127.0.0.1', n, t) for n, t in (('victim.example', 'MX'),"
+           "('_25._tcp.mx.victim.example', 'TLSA'))])")
+    done = subprocess.run([*attacker.sender, sys.executable, "-c", ask], cwd=HOME,
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "['secure', 'failed']", done.stderr
 
 
 # --- nothing left behind
