@@ -1,0 +1,66 @@
+/*
+ * TLS on a connected, non-blocking socket, the client's side. The owner waits and calls again;
+ * nothing here waits or loops, closes the socket, or raises SIGPIPE.
+ *
+ *	c = tls_conn_new(context, fd, &spec, &e);
+ *	while ((step = tls_conn_handshake(c)) == TLS_STEP_WANT_READ || ... ) wait for fd;
+ *	if (step == TLS_STEP_DONE && spec.level == TLS_LEVEL_DANE
+ *	    && tls_conn_verdict(c)->kind == TLS_VERDICT_MATCH) speak SMTP, else QUIT;
+ *
+ * A handshake that ends says nothing about the certificate: the verdict does, and at level dane
+ * nothing but QUIT may be sent before it is read (RFC 7672 section 2.2; S10).
+ */
+#pragma once
+
+#include "base/span.h"
+#include "edge/tls/context.h"
+#include "edge/tls/dane.h"
+
+enum tls_step {
+	TLS_STEP_DONE,
+	TLS_STEP_WANT_READ,  /* call again when the socket is readable */
+	TLS_STEP_WANT_WRITE, /* ... writable */
+	TLS_STEP_EOF,	     /* the peer has closed, with or without close_notify */
+	TLS_STEP_FAILED,     /* tls_conn_error says why; only tls_conn_free may follow */
+};
+
+struct tls_client_spec {
+	enum tls_level level;
+	/*
+	 * dane.base is the SNI at every level (P4-P6; an address or what cannot be a host name
+	 * sends none); NULL: none. The rest counts at level dane only.
+	 */
+	struct tls_dane_spec dane;
+};
+
+/*
+ * Borrows `context` and `fd`; `spec` is not kept. NULL and `e`: at level dane without a base domain
+ * or without a usable record, or with a name that is none (-EINVAL).
+ */
+struct tls_conn *tls_conn_new(struct tls_context *context, int fd,
+			      const struct tls_client_spec *spec, struct err *e) _mustcheck_;
+/* NULL is fine; returns NULL. */
+struct tls_conn *tls_conn_free(struct tls_conn *c);
+
+/* DONE, WANT_*, or FAILED (an end of the stream too). DONE again when called again. */
+enum tls_step tls_conn_handshake(struct tls_conn *c);
+/*
+ * DONE with 1 to `room` octets. Read until WANT_READ: decrypted octets may wait inside, of which
+ * the socket knows nothing.
+ */
+enum tls_step tls_conn_read(struct tls_conn *c, void *p, size_t room, size_t *ret_n);
+/* DONE with 1 to `in.n` octets taken. After WANT_* the same octets come first in the next call. */
+enum tls_step tls_conn_write(struct tls_conn *c, struct span in, size_t *ret_n);
+/* Sends close_notify; does not wait for the peer's. DONE also when there is no one to tell. */
+enum tls_step tls_conn_shutdown(struct tls_conn *c);
+
+/* Why FAILED: one sentence, printable ASCII. "" before. Lives as long as the connection. */
+const char *tls_conn_error(const struct tls_conn *c);
+/* After EOF: whether it came without close_notify. SMTP ends with QUIT, so that is no error. */
+bool tls_conn_is_truncated(const struct tls_conn *c);
+
+/* After the handshake: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; NULL before. */
+const char *tls_conn_version(const struct tls_conn *c);
+const char *tls_conn_cipher(const struct tls_conn *c);
+/* NONE before the handshake's end and at other levels than dane. Lives as long as `c`. */
+const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c);

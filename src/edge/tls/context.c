@@ -1,0 +1,190 @@
+#include "edge/tls/context.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "edge/tls/internal.h"
+
+struct tls_context {
+	SSL_CTX *strict; /* encrypt, dane */
+	SSL_CTX *lax;	 /* opportunistic */
+	BIO_METHOD *socket;
+};
+
+/*
+ * P8, P11: nothing anonymous, without encryption, below 112 bits or with a shared secret. Forward
+ * secrecy first; plain RSA stays for servers that have nothing else (RFC 9325 section 4.1: should
+ * not, not must not).
+ */
+static const char strict_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:HIGH"
+				     ":!aNULL:!eNULL:!PSK:!SRP:!aDSS:!CAMELLIA:!ARIA@SECLEVEL=1";
+static const char lax_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:HIGH:MEDIUM"
+				  ":!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!MD5:!PSK:!SRP@SECLEVEL=0";
+static const char tls13_ciphers[] =
+	"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
+static const char groups[] = "X25519:P-256:P-384:P-521:X448";
+#define MODERN_SIGNATURES                                                                          \
+	"ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"                                    \
+	"rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"                             \
+	"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"                                \
+	"RSA+SHA256:RSA+SHA384:RSA+SHA512"
+static const char strict_signatures[] = MODERN_SIGNATURES;
+static const char lax_signatures[] = MODERN_SIGNATURES ":ECDSA+SHA1:RSA+SHA224:RSA+SHA1";
+
+void tls_init(void)
+{
+	/* The first call decides for the process whether openssl.cnf is loaded. */
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
+const char *tls_openssl_error(char *text, size_t room)
+{
+	unsigned long code = ERR_peek_error();
+	const char *reason = ERR_reason_error_string(code);
+
+	if (code == 0)
+		snprintf(text, room, "unknown error");
+	else if (reason != NULL)
+		snprintf(text, room, "%s", reason);
+	else
+		ERR_error_string_n(code, text, room);
+	ERR_clear_error();
+	return text;
+}
+
+/* --- a socket without SIGPIPE ----------------------------------------------------------------- */
+
+static bool is_transient(int error)
+{
+	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+static int socket_read(BIO *b, char *p, int n)
+{
+	struct tls_socket *s = BIO_get_data(b);
+	ssize_t got = recv(s->fd, p, (size_t)n, 0);
+
+	BIO_clear_retry_flags(b);
+	if (got < 0) {
+		s->error = errno;
+		if (is_transient(errno))
+			BIO_set_retry_read(b);
+	} else if (got == 0) {
+		s->eof = true;
+	}
+	return (int)got;
+}
+
+static int socket_write(BIO *b, const char *p, int n)
+{
+	struct tls_socket *s = BIO_get_data(b);
+	ssize_t sent = send(s->fd, p, (size_t)n, MSG_NOSIGNAL);
+
+	BIO_clear_retry_flags(b);
+	if (sent < 0) {
+		s->error = errno;
+		if (is_transient(errno))
+			BIO_set_retry_write(b);
+	}
+	return (int)sent;
+}
+
+static long socket_ctrl(BIO *b, int command, long number, void *pointer)
+{
+	const struct tls_socket *s = BIO_get_data(b);
+
+	(void)number;
+	(void)pointer;
+	if (command == BIO_CTRL_EOF)
+		return s->eof ? 1 : 0;
+	return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static BIO_METHOD *socket_method(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+
+	if (m != NULL && BIO_meth_set_read(m, socket_read) == 1 &&
+	    BIO_meth_set_write(m, socket_write) == 1 && BIO_meth_set_ctrl(m, socket_ctrl) == 1)
+		return m;
+	BIO_meth_free(m);
+	return NULL;
+}
+
+/* --- contexts --------------------------------------------------------------------------------- */
+
+/* All that openssl.cnf could have changed is set again: options, store, groups, signatures. */
+static bool configure(SSL_CTX *ctx, int version, int level, const char *ciphers,
+		      const char *signatures, uint64_t options)
+{
+	X509_STORE *empty = X509_STORE_new();
+
+	if (empty == NULL)
+		return false;
+	SSL_CTX_set_cert_store(ctx, empty); /* C15 */
+	SSL_CTX_clear_options(ctx, SSL_CTX_get_options(ctx));
+	SSL_CTX_set_options(ctx, options | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_NO_TICKET | SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* the verdict is read afterwards */
+	SSL_CTX_set_max_cert_list(ctx, TLS_CHAIN_MAX);
+	SSL_CTX_set_security_level(ctx, level);
+	return SSL_CTX_set_min_proto_version(ctx, version) == 1 &&
+	       SSL_CTX_set_max_proto_version(ctx, 0) == 1 &&
+	       SSL_CTX_set_cipher_list(ctx, ciphers) == 1 &&
+	       SSL_CTX_set_ciphersuites(ctx, tls13_ciphers) == 1 &&
+	       SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
+	       SSL_CTX_set1_sigalgs_list(ctx, signatures) == 1 && SSL_CTX_dane_enable(ctx) == 1;
+}
+
+struct tls_context *tls_context_new(struct err *e)
+{
+	struct tls_context *c = xcalloc(1, sizeof(*c));
+	char text[200];
+
+	tls_init();
+	ERR_clear_error();
+	c->strict = SSL_CTX_new(TLS_client_method());
+	c->lax = SSL_CTX_new(TLS_client_method());
+	c->socket = socket_method();
+	/* The lax one also takes servers without RFC 5746; nothing ever renegotiates. */
+	if (c->strict != NULL && c->lax != NULL && c->socket != NULL &&
+	    configure(c->strict, TLS1_2_VERSION, 1, strict_ciphers, strict_signatures, 0) &&
+	    configure(c->lax, TLS1_VERSION, 0, lax_ciphers, lax_signatures,
+		      SSL_OP_LEGACY_SERVER_CONNECT)) {
+		ERR_clear_error();
+		return c;
+	}
+	err_set(e, -EIO, "OpenSSL cannot be used: %s", tls_openssl_error(text, sizeof(text)));
+	return tls_context_free(c);
+}
+
+struct tls_context *tls_context_free(struct tls_context *c)
+{
+	if (c == NULL)
+		return NULL;
+	SSL_CTX_free(c->strict);
+	SSL_CTX_free(c->lax);
+	BIO_meth_free(c->socket);
+	free(c);
+	return NULL;
+}
+
+SSL_CTX *tls_context_ssl(const struct tls_context *c, enum tls_level level)
+{
+	switch (level) {
+	case TLS_LEVEL_OPPORTUNISTIC:
+		return c->lax;
+	case TLS_LEVEL_ENCRYPT:
+	case TLS_LEVEL_DANE:
+		return c->strict;
+	}
+	return c->strict;
+}
+
+const BIO_METHOD *tls_context_socket(const struct tls_context *c)
+{
+	return c->socket;
+}

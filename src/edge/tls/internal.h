@@ -1,0 +1,45 @@
+/* What the files of this room share, and its unit tests. The only header that shows OpenSSL. */
+#pragma once
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "edge/tls/cert.h"
+#include "edge/tls/conn.h"
+
+SSL_CTX *tls_context_ssl(const struct tls_context *c, enum tls_level level);
+/* A socket that raises no SIGPIPE; its data is a struct tls_socket. */
+const BIO_METHOD *tls_context_socket(const struct tls_context *c);
+
+struct tls_socket {
+	int fd;
+	bool eof;
+	int error; /* errno of the last failure */
+};
+
+/*
+ * The one function that arms DANE: flags, names, purpose, time, records. The number of records
+ * that OpenSSL took, or -EINVAL for a name that is none.
+ */
+int tls_dane_prepare(SSL *ssl, const struct tls_dane_spec *spec, struct err *e) _mustcheck_;
+
+/*
+ * The one judge. `leaf`: the peer's certificate, NULL if it sent none. Reads OpenSSL's verdict
+ * where the handshake or tls_dane_match left it.
+ */
+void tls_dane_judge(const SSL *ssl, X509 *leaf, struct arena *a, struct tls_verdict *ret);
+
+/* Whether it can be an SNI and a reference identifier: a DNS host name, no address (P4). */
+bool tls_name_is_host(struct span name);
+/* Without one trailing dot. */
+struct span tls_name_trim(const char *name);
+
+/* The first error in OpenSSL's queue in words; the queue is empty afterwards. */
+const char *tls_openssl_error(char *text, size_t room);
+
+STACK_OF(X509) *tls_chain_x509(const struct tls_chain *c);
+SSL *tls_conn_ssl(const struct tls_conn *c);
+/* DER of the certificate or of its key; freed with OPENSSL_free. 0 if it has none. */
+size_t tls_x509_der(X509 *x, uint8_t selector, uint8_t **ret);
