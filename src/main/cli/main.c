@@ -1,6 +1,78 @@
-#include <stdio.h>
+/* The program: a table of commands. */
+#include "main/cli/cli.h"
 
-int main(void)
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "edge/tls/context.h"
+
+static const struct {
+	const char *name;
+	cli_command_fn *run;
+	const char *help;
+} commands[] = {
+	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
+	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},
+};
+
+int cli_fail(int code, const char *format, ...)
 {
-	return 0;
+	va_list args;
+
+	fputs("daneway: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+static void help(FILE *out)
+{
+	fputs("daneway: SMTP DANE with DNSSEC\n\nUsage: daneway [OPTION...] COMMAND ...\n\n"
+	      "Commands:\n",
+	      out);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fputs("\nOptions, before or after the command:\n", out);
+	config_print_options(out, CONFIG_ANY);
+	fputs("\n\"daneway COMMAND --help\" tells more, daneway(1) everything.\n", out);
+}
+
+static int dispatch(struct config *c, int argc, char **argv)
+{
+	struct err e;
+	int first = config_parse(c, argc, argv, CONFIG_ANY, true, &e);
+
+	if (first < 0)
+		return cli_fail(CLI_USAGE, "%s; see \"daneway --help\"", e.text);
+	if (c->version) {
+		puts("daneway " DANEWAY_VERSION);
+		return CLI_OK;
+	}
+	if (c->help) {
+		help(stdout);
+		return CLI_OK;
+	}
+	if (first == argc)
+		return cli_fail(CLI_USAGE, "which command? See \"daneway --help\"");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(argv[first], commands[i].name) == 0)
+			return commands[i].run(c, argc - first, argv + first);
+	return cli_fail(CLI_USAGE, "no command \"%s\"; see \"daneway --help\"", argv[first]);
+}
+
+int main(int argc, char **argv)
+{
+	struct config c;
+	int code;
+
+	tls_init(); /* before any library reads the system's openssl.cnf */
+	setlocale(LC_CTYPE, "");
+	config_init(&c);
+	code = dispatch(&c, argc, argv);
+	config_done(&c);
+	return code;
 }

@@ -1,0 +1,26 @@
+/*
+ * Drives the decision machine (core/dane/decision.h) with real answers: DNS questions go to the
+ * validating resolver, questions about DER to edge/tls.
+ */
+#pragma once
+
+#include "core/dane/decision.h"
+#include "edge/dns/resolver.h"
+
+struct probe_decide;
+
+/*
+ * Called once, never from within probe_decide_new. The machine has its result; it belongs to `p`.
+ * `p` must outlive the call: free it by io_defer or later.
+ */
+typedef void probe_decide_fn(void *arg, struct dane_decider *d);
+
+/*
+ * At `deadline` (io_now's clock) whatever is still open is answered as failed, so that a result
+ * always comes.
+ */
+struct probe_decide *probe_decide_new(struct io_loop *l, struct dns_resolver *r,
+				      const struct dane_request *request, usec_t deadline,
+				      probe_decide_fn *fn, void *arg);
+/* Open questions are cancelled; no call comes afterwards. */
+struct probe_decide *probe_decide_free(struct probe_decide *p);

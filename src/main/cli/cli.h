@@ -1,0 +1,25 @@
+/*
+ * The commands: one file each. A command gets its own name in argv[0] and returns the exit code
+ * (docs/man/daneway.1, "EXIT STATUS").
+ */
+#pragma once
+
+#include "main/config/options.h"
+
+enum {
+	CLI_OK = 0,
+	CLI_USAGE = 64,	      /* EX_USAGE */
+	CLI_DATA = 65,	      /* EX_DATAERR: a bad domain or address */
+	CLI_UNAVAILABLE = 69, /* EX_UNAVAILABLE: failed for good */
+	CLI_WRITE = 74,	      /* EX_IOERR */
+	CLI_TEMPORARY = 75,   /* EX_TEMPFAIL */
+	CLI_CONFIG = 78,      /* EX_CONFIG: anchor, clock, files */
+};
+
+/* `c` holds the global options given before the command's name. */
+typedef int cli_command_fn(struct config *c, int argc, char **argv);
+
+cli_command_fn cli_policy, cli_deliver, cli_tlsa;
+
+/* "daneway: COMMAND: text" as one line on stderr; returns `code`. */
+int cli_fail(int code, const char *format, ...) _printf_(2, 3);

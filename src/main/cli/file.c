@@ -1,0 +1,80 @@
+#include "main/cli/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+/* A device or pipe cannot be replaced by a new file: it is written as it is. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+static int write_to(const char *path, const struct js *v)
+{
+	FILE *f = fopen(path, "we");
+	int ret = 0;
+
+	if (f == NULL)
+		return -errno;
+	errno = EIO;
+	if (js_write(v, f, 2) < 0 || fflush(f) != 0 || (fsync(fileno(f)) != 0 && errno != EINVAL))
+		ret = -errno;
+	if (fclose(f) != 0 && ret == 0)
+		ret = -errno;
+	return ret;
+}
+
+int cli_file_write(const char *path, const struct js *v, struct err *e)
+{
+	struct arena a = {0};
+	bool special = is_special(path);
+	const char *target = special ? path : arena_printf(&a, "%s.%ld.tmp", path, (long)getpid());
+	int ret = write_to(target, v);
+
+	if (ret == 0 && !special && rename(target, path) != 0)
+		ret = -errno;
+	if (ret < 0) {
+		err_set(e, ret, "%s: cannot be written: %s", path, strerror(-ret));
+		if (!special)
+			unlink(target);
+	}
+	arena_done(&a);
+	return ret;
+}
+
+static int read_all(FILE *f, struct buf *b, struct err *e)
+{
+	char chunk[16384];
+	size_t n;
+
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		if (buf_add(b, chunk, n) < 0)
+			return err_set(e, -EFBIG, "larger than %zu bytes", b->max);
+	return ferror(f) ? err_set(e, -EIO, "cannot be read: %s", strerror(errno)) : 0;
+}
+
+struct js *cli_file_read_json(const char *path, size_t max, struct err *e)
+{
+	FILE *f = fopen(path, "re");
+	struct js *v = NULL;
+	struct buf b;
+
+	if (f == NULL) {
+		err_set(e, -errno, "%s", strerror(errno));
+		return NULL;
+	}
+	buf_init(&b, max);
+	if (read_all(f, &b, e) == 0)
+		v = js_parse(buf_span(&b), e);
+	buf_done(&b);
+	fclose(f);
+	return v;
+}

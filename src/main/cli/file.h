@@ -1,0 +1,13 @@
+/* Files that a command reads and writes. */
+#pragma once
+
+#include "base/js.h"
+
+/*
+ * Whole or not at all: written beside it, flushed, renamed. -errno with path and reason; nothing
+ * partial is left.
+ */
+int cli_file_write(const char *path, const struct js *v, struct err *e) _mustcheck_;
+
+/* NULL and `e` (which does not repeat the path) if it cannot be read, is larger or no JSON. */
+struct js *cli_file_read_json(const char *path, size_t max, struct err *e) _mustcheck_;

@@ -1,0 +1,253 @@
+#include "main/config/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum type {
+	TYPE_FLAG,    /* bool */
+	TYPE_TEXT,    /* const char *; not empty */
+	TYPE_LIST,    /* struct config_list, repeatable */
+	TYPE_SECONDS, /* usec_t; decimals allowed */
+	TYPE_BYTES,   /* int64_t; k, M, G */
+	TYPE_MODE,    /* enum dane_mode */
+};
+
+struct option_entry {
+	const char *name;
+	enum type type;
+	size_t offset;
+	unsigned commands;
+	const char *argument; /* how --help calls it */
+	const char *standard; /* the default, as one would write it; NULL: none */
+	size_t most;	      /* TYPE_LIST: how many */
+	const char *help;
+};
+
+#define AT(field) offsetof(struct config, field)
+
+enum {
+	SENDING = CONFIG_POLICY | CONFIG_DELIVER
+};
+
+static const struct option_entry options[] = {
+	{"config", TYPE_TEXT, AT(config), CONFIG_ANY, "FILE", NULL, 0, "read this configuration"},
+	{"root-hints", TYPE_TEXT, AT(root_hints), CONFIG_ANY, "FILE", NULL, 0,
+	 "root name servers (BIND style) instead of the built-in list"},
+	{"trust-anchor", TYPE_TEXT, AT(trust_anchor), CONFIG_ANY, "FILE", NULL, 0,
+	 "DS or DNSKEY of the root instead of the installed anchor"},
+	{"forward", TYPE_LIST, AT(forward), CONFIG_ANY, "ADDR[@PORT]", NULL, CONFIG_FORWARD_MAX,
+	 "ask this resolver instead of iterating; answers are still validated here"},
+	{"dns-timeout", TYPE_SECONDS, AT(dns_timeout), CONFIG_ANY, "S", "10", 0,
+	 "seconds for one DNS question"},
+	{"connect-timeout", TYPE_SECONDS, AT(connect_timeout), CONFIG_ANY, "S", "30", 0,
+	 "seconds for one TCP connection"},
+	{"timeout", TYPE_SECONDS, AT(timeout), CONFIG_ANY, "S", NULL, 0,
+	 "seconds for the whole command, per domain (policy 60, deliver none)"},
+	{"json", TYPE_FLAG, AT(json), CONFIG_ANY, NULL, NULL, 0, "JSON output"},
+	{"help", TYPE_FLAG, AT(help), CONFIG_ANY, NULL, NULL, 0, "show this and stop"},
+	{"version", TYPE_FLAG, AT(version), CONFIG_ANY, NULL, NULL, 0, "show the version and stop"},
+	{"mode", TYPE_MODE, AT(mode), SENDING, "MODE", "opportunistic", 0,
+	 "opportunistic, mandatory (nothing without DANE) or none (DANE off)"},
+	{"half-dane", TYPE_FLAG, AT(half_dane), SENDING, NULL, NULL, 0,
+	 "use DANE of MX hosts also behind an unsigned MX answer"},
+	{"next-hop", TYPE_TEXT, AT(next_hop), SENDING, "HOP", NULL, 0,
+	 "[host]:port without MX lookup, or domain[:port] with it, instead of the domain"},
+	{"helo", TYPE_TEXT, AT(helo), SENDING, "NAME", NULL, 0,
+	 "own name for EHLO, and the one looked for in the MX list (the host's name)"},
+	{"explain", TYPE_FLAG, AT(explain), CONFIG_POLICY, NULL, NULL, 0, "say it in words"},
+	{"save", TYPE_TEXT, AT(save), CONFIG_POLICY, "FILE", NULL, 0,
+	 "store the evidence: every question, answer and reason"},
+	{"replay", TYPE_TEXT, AT(replay), CONFIG_POLICY, "FILE", NULL, 0,
+	 "decide again from stored evidence, offline"},
+	{"from", TYPE_TEXT, AT(from), CONFIG_DELIVER, "ADDRESS", NULL, 0,
+	 "envelope sender; \"<>\" for none"},
+	{"to", TYPE_LIST, AT(to), CONFIG_DELIVER, "ADDRESS", NULL, CONFIG_RECIPIENTS_MAX,
+	 "envelope recipient; repeat it for more"},
+	{"max-size", TYPE_BYTES, AT(max_size), CONFIG_DELIVER, "BYTES", "100M", 0,
+	 "refuse a larger message (k, M, G allowed)"},
+};
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+static int set_seconds(void *at, const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (*text == '\0' || *end != '\0' || !isfinite(value) || value < 0 || value > 31536000)
+		return -EINVAL;
+	*(usec_t *)at = (usec_t)(value * (double)USEC_PER_SEC);
+	return 0;
+}
+
+static int set_bytes(void *at, const char *text)
+{
+	char *end;
+	long long value, factor = 1;
+
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (end == text || errno != 0 || value < 0)
+		return -EINVAL;
+	if (*end == 'k' || *end == 'K')
+		factor = 1024;
+	else if (*end == 'M')
+		factor = 1024 * 1024;
+	else if (*end == 'G')
+		factor = 1024LL * 1024 * 1024;
+	else if (*end != '\0')
+		return -EINVAL;
+	if (factor > 1 && end[1] != '\0')
+		return -EINVAL;
+	if (__builtin_mul_overflow(value, factor, (int64_t *)at))
+		return -EINVAL;
+	return 0;
+}
+
+static int add_to_list(struct config_list *list, size_t most, const char *text)
+{
+	if (list->n >= most)
+		return -E2BIG;
+	if ((list->n & (list->n + 1)) == 0 || list->items == NULL)
+		list->items = xrealloc(list->items, (list->n + 1) * 2 * sizeof(*list->items));
+	list->items[list->n++] = text;
+	return 0;
+}
+
+static int set_option(struct config *c, const struct option_entry *o, const char *text,
+		      struct err *e)
+{
+	void *at = (char *)c + o->offset;
+	int ret = 0;
+
+	switch (o->type) {
+	case TYPE_FLAG:
+		*(bool *)at = true;
+		return 0;
+	case TYPE_TEXT:
+		if (*text == '\0')
+			return err_set(e, -EINVAL, "--%s: must not be empty", o->name);
+		*(const char **)at = text;
+		return 0;
+	case TYPE_LIST:
+		ret = add_to_list(at, o->most, text);
+		return ret == 0 ? 0
+				: err_set(e, -EINVAL, "--%s: more than %zu", o->name, o->most);
+	case TYPE_SECONDS:
+		ret = set_seconds(at, text);
+		return ret == 0 ? 0
+				: err_set(e, ret, "--%s %s: seconds are wanted, such as 10 or 0.5",
+					  o->name, text);
+	case TYPE_BYTES:
+		ret = set_bytes(at, text);
+		return ret == 0 ? 0
+				: err_set(e, ret, "--%s %s: bytes are wanted, such as 5000 or 20M",
+					  o->name, text);
+	case TYPE_MODE:
+		if (dane_mode_from_string(text, at))
+			return 0;
+		return err_set(e, -EINVAL,
+			       "--%s %s: \"opportunistic\", \"mandatory\" or \"none\" is wanted",
+			       o->name, text);
+	}
+	return -EINVAL;
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+void config_init(struct config *c)
+{
+	*c = (struct config){.timeout = -1};
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].standard != NULL)
+			require(set_option(c, &options[i], options[i].standard, NULL) == 0);
+}
+
+void config_done(struct config *c)
+{
+	free(c->forward.items);
+	free(c->to.items);
+}
+
+/* The letters that a wrong word shares with an option, for a suggestion. */
+static size_t common_prefix(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] != '\0' && a[n] == b[n])
+		n++;
+	return n;
+}
+
+static int unknown_option(const char *word, enum config_command command, struct err *e)
+{
+	const struct option_entry *best = NULL;
+	const char *name = word;
+	size_t most = 2;
+
+	while (*name == '-')
+		name++;
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		size_t n = common_prefix(options[i].name, name);
+
+		if ((options[i].commands & command) != 0 && n > most) {
+			most = n;
+			best = &options[i];
+		}
+	}
+	if (best != NULL)
+		return err_set(e, -EINVAL, "unknown option %s (--%s is meant?)", word, best->name);
+	return err_set(e, -EINVAL, "unknown option %s", word);
+}
+
+int config_parse(struct config *c, int argc, char **argv, enum config_command command,
+		 bool stop_at_word, struct err *e)
+{
+	struct option list[ARRAY_SIZE(options) + 1] = {{0}};
+	int n = 0, found;
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if ((options[i].commands & command) == 0 && command != CONFIG_ANY)
+			continue;
+		if (command == CONFIG_ANY && options[i].commands != CONFIG_ANY)
+			continue;
+		list[n++] = (struct option){options[i].name,
+					    options[i].type == TYPE_FLAG ? no_argument
+									 : required_argument,
+					    NULL, (int)i + 256};
+	}
+	optind = 0; /* start anew: getopt_long keeps state */
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, stop_at_word ? "+:h" : ":h", list, NULL)) != -1) {
+		if (found == 'h') {
+			c->help = true;
+			continue;
+		}
+		if (found == ':')
+			return err_set(e, -EINVAL, "%s: a value is missing", argv[optind - 1]);
+		if (found < 256)
+			return unknown_option(argv[optind - 1], command, e);
+		if (set_option(c, &options[found - 256], optarg, e) < 0)
+			return -EINVAL;
+	}
+	return optind;
+}
+
+void config_print_options(FILE *out, enum config_command command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option_entry *o = &options[i];
+		char left[64];
+
+		if ((o->commands & command) == 0)
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->argument != NULL ? " " : "",
+			 o->argument != NULL ? o->argument : "");
+		fprintf(out, "  %-24s %s%s%s%s\n", left, o->help,
+			o->standard != NULL ? " (" : "", o->standard != NULL ? o->standard : "",
+			o->standard != NULL ? ")" : "");
+	}
+}

@@ -1,0 +1,64 @@
+/*
+ * The one table of options: name, type, default, help, and which commands take it. The command
+ * line is read by it; the configuration file (with `serve`) has the same keys with "_" for "-".
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/when.h"
+#include "core/dane/decision.h"
+
+enum {
+	CONFIG_FORWARD_MAX = 16,
+	CONFIG_RECIPIENTS_MAX = 10000,
+};
+
+struct config_list {
+	const char **items;
+	size_t n;
+};
+
+/* Strings point into argv. */
+struct config {
+	/* global */
+	const char *config;
+	const char *root_hints, *trust_anchor;
+	struct config_list forward;
+	usec_t dns_timeout, connect_timeout;
+	usec_t timeout; /* -1: the command's default; USEC_NEVER: none */
+	bool json;
+	bool help, version;
+	/* policy, deliver */
+	enum dane_mode mode;
+	bool half_dane;
+	const char *next_hop, *helo;
+	/* policy */
+	bool explain;
+	const char *save, *replay;
+	/* deliver */
+	const char *from;
+	struct config_list to;
+	int64_t max_size;
+};
+
+enum config_command {
+	CONFIG_POLICY = 1,
+	CONFIG_DELIVER = 2,
+	CONFIG_ANY = 255,
+};
+
+void config_init(struct config *c);
+void config_done(struct config *c);
+
+/*
+ * Reads options up to the first word that is none (`stop_at_word`), or all, with words in between
+ * moved behind them, as getopt_long does. Returns the index of the first word; -EINVAL: one line
+ * in `e`, and the exit code is 64.
+ */
+int config_parse(struct config *c, int argc, char **argv, enum config_command command,
+		 bool stop_at_word, struct err *e) _mustcheck_;
+
+/* The options of a command with their help, one or two lines each, for --help. */
+void config_print_options(FILE *out, enum config_command command);
