@@ -54,6 +54,7 @@ class Attacker:
 
     def start(self) -> None:
         up, down = f"{self.name}-up", f"{self.name}-down"
+        n = 64 + self.world.addresses.block  # several attackers at once have their own networks
         for namespace in (self.snd, self.att):
             run("ip", "netns", "add", namespace)
             for part in ("all", "default"):
@@ -62,13 +63,13 @@ class Attacker:
         run("ip", "link", "add", up, "type", "veth", "peer", "name", "up0", "netns", self.att)
         run("ip", "-n", self.att, "link", "add", "down0", "type", "veth", "peer", "name", down,
             "netns", self.snd)
-        self._addresses("", up, "10.99.1.1/30", "fd99:1::1/64")
-        self._addresses(self.att, "up0", "10.99.1.2/30", "fd99:1::2/64")
-        self._addresses(self.att, "down0", "10.99.2.1/30", "fd99:2::1/64")
-        self._addresses(self.snd, down, "10.99.2.2/30", "fd99:2::2/64")
+        self._addresses("", up, f"10.{n}.1.1/30", f"fd00:{n}:1::1/64")
+        self._addresses(self.att, "up0", f"10.{n}.1.2/30", f"fd00:{n}:1::2/64")
+        self._addresses(self.att, "down0", f"10.{n}.2.1/30", f"fd00:{n}:2::1/64")
+        self._addresses(self.snd, down, f"10.{n}.2.2/30", f"fd00:{n}:2::2/64")
         for family, sender_net, main, att_up, att_down in (
-                ("-4", "10.99.2.0/30", "10.99.1.1", "10.99.1.2", "10.99.2.1"),
-                ("-6", "fd99:2::/64", "fd99:1::1", "fd99:1::2", "fd99:2::1")):
+                ("-4", f"10.{n}.2.0/30", f"10.{n}.1.1", f"10.{n}.1.2", f"10.{n}.2.1"),
+                ("-6", f"fd00:{n}:2::/64", f"fd00:{n}:1::1", f"fd00:{n}:1::2", f"fd00:{n}:2::1")):
             run("ip", family, "route", "add", sender_net, "via", att_up)
             run("ip", family, "-n", self.att, "route", "add", "default", "via", main)
             run("ip", family, "-n", self.snd, "route", "add", "default", "via", att_down)

@@ -106,7 +106,7 @@ class Interceptor:
 
     def _spoil_ehlo(self, answer: bytes) -> bytes:
         if self.mode == "mangle":
-            return answer.replace(b"STARTTLS", b"XXXXXXXX")
+            answer = answer.replace(b"STARTTLS", b"XXXXXXXX")
         # Pipelined commands would make the dialogue harder to follow; nobody misses the keyword.
         hidden = [b"PIPELINING", b"CHUNKING"]
         hidden += [b"STARTTLS"] if self.mode == "strip" else []
