@@ -18,20 +18,31 @@
 
 struct scenario {
 	const char *rows;
-	const char *options; /* mandatory none half own=NAME host=NAME address=ADDR port=N hop=NAME */
-	const char *zone;    /* NAME TYPE SECURITY [ALIAS...] CONTENT; "|" between lines */
+	const char
+		*options; /* mandatory none half own=NAME host=NAME address=ADDR port=N hop=NAME */
+	const char *zone; /* NAME TYPE SECURITY [ALIAS...] CONTENT; "|" between lines */
 	const char *expect;
 };
 
 /* A usable and two unusable records; E: 3 1 1, P: 1 1 1, X: two octets, F: full certificate. */
-#define E  "030101" "1111111111111111111111111111111111111111111111111111111111111111"
-#define E2 "030102" "2222222222222222222222222222222222222222222222222222222222222222" \
-	   "2222222222222222222222222222222222222222222222222222222222222222"
-#define P  "010101" "1111111111111111111111111111111111111111111111111111111111111111"
-#define X  "0301"
+#define E                                                                                          \
+	"030101"                                                                                   \
+	"1111111111111111111111111111111111111111111111111111111111111111"
+#define E2                                                                                         \
+	"030102"                                                                                   \
+	"2222222222222222222222222222222222222222222222222222222222222222"                         \
+	"2222222222222222222222222222222222222222222222222222222222222222"
+#define P                                                                                          \
+	"010101"                                                                                   \
+	"1111111111111111111111111111111111111111111111111111111111111111"
+#define X     "0301"
 #define SHORT "03010111"
-#define FULL  "030000" "3003020101"
-#define BAD   "030000" "00"
+#define FULL                                                                                       \
+	"030000"                                                                                   \
+	"3003020101"
+#define BAD                                                                                        \
+	"030000"                                                                                   \
+	"00"
 
 static const struct scenario scenarios[] = {
 	{"M1 A2 T1", "",
@@ -68,8 +79,7 @@ static const struct scenario scenarios[] = {
 	 "dane mx=insecure/implicit; d 0 dane addr=secure base=d tlsa=secure rr=1/1 ids=d"},
 	{"M13", "", "d MX secure 0:.", "bounce 5.1.10 mx=secure/null"},
 	{"M13 insecure", "", "d MX insecure 0:.", "bounce 5.1.10 mx=insecure/null"},
-	{"M14", "",
-	 "d MX secure 0:. 10:mx.d|mx.d A insecure 1.2.3.4|mx.d AAAA insecure nodata",
+	{"M14", "", "d MX secure 0:. 10:mx.d|mx.d A insecure 1.2.3.4|mx.d AAAA insecure nodata",
 	 "may mx=secure/mx; mx.d 10 may addr=insecure"},
 	{"M15 M32: by preference, a host twice once", "",
 	 "d MX secure 20:b.d 10:a.d 30:b.d|a.d A insecure 1.2.3.4|a.d AAAA insecure nodata|b.d A "
@@ -79,8 +89,9 @@ static const struct scenario scenarios[] = {
 	 "d MX secure 10:a.d 20:c.d 20:b.d 30:e.d|a.d A insecure 1.2.3.4|a.d AAAA insecure nodata",
 	 "may mx=secure/mx; a.d 10 may addr=insecure"},
 	{"M17 none left", "own=b.d", "d MX secure 10:b.d 20:c.d", "bounce 5.4.6 mx=secure/mx"},
-	{"M18", "", "d MX secure 10:192.0.2.1", "bounce 5.4.4 mx=secure/mx; 192.0.2.1 10 "
-						 "unreachable 5.4.4 addr=none absent"},
+	{"M18", "", "d MX secure 10:192.0.2.1",
+	 "bounce 5.4.4 mx=secure/mx; 192.0.2.1 10 "
+	 "unreachable 5.4.4 addr=none absent"},
 	{"M19", "address=192.0.2.1", "", "may mx=none/configured; 192.0.2.1 0 may addr=none"},
 	{"D7", "address=192.0.2.1 mandatory", "",
 	 "defer 4.7.323 mx=none/configured; 192.0.2.1 0 unreachable 4.7.323 addr=none"},
@@ -113,7 +124,8 @@ static const struct scenario scenarios[] = {
 	 "d MX secure 10:a.d 20:b.d|a.d A secure 1.2.3.4|a.d AAAA secure nodata|_25._tcp.a.d TLSA "
 	 "secure " E "|b.d A secure 1.2.3.5|b.d AAAA secure nodata|_25._tcp.b.d TLSA secure "
 	 "nxdomain",
-	 "mixed mx=secure/mx; a.d 10 dane addr=secure base=a.d tlsa=secure rr=1/1 ids=a.d,d; b.d 20 may "
+	 "mixed mx=secure/mx; a.d 10 dane addr=secure base=a.d tlsa=secure rr=1/1 ids=a.d,d; b.d "
+	 "20 may "
 	 "addr=secure tlsa=secure"},
 	{"A5", "",
 	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA bogus|_25._tcp.mx.d TLSA secure " E,
@@ -195,11 +207,13 @@ static const struct scenario scenarios[] = {
 	{"U12 alone", "",
 	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata|_25._tcp.mx.d TLSA "
 	 "secure " X,
-	 "encrypt mx=secure/mx; mx.d 10 encrypt addr=secure base=mx.d tlsa=secure rr=0/1 ids=mx.d,d"},
+	 "encrypt mx=secure/mx; mx.d 10 encrypt addr=secure base=mx.d tlsa=secure rr=0/1 "
+	 "ids=mx.d,d"},
 	{"U7 alone", "",
 	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata|_25._tcp.mx.d TLSA "
 	 "secure " SHORT,
-	 "encrypt mx=secure/mx; mx.d 10 encrypt addr=secure base=mx.d tlsa=secure rr=0/1 ids=mx.d,d"},
+	 "encrypt mx=secure/mx; mx.d 10 encrypt addr=secure base=mx.d tlsa=secure rr=0/1 "
+	 "ids=mx.d,d"},
 	{"U9: the DER question says yes", "",
 	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata|_25._tcp.mx.d TLSA "
 	 "secure " FULL,
@@ -207,9 +221,9 @@ static const struct scenario scenarios[] = {
 	{"U9: it says no", "",
 	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata|_25._tcp.mx.d TLSA "
 	 "secure " BAD,
-	 "encrypt mx=secure/mx; mx.d 10 encrypt addr=secure base=mx.d tlsa=secure rr=0/1 ids=mx.d,d"},
-	{"T15", "none",
-	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata",
+	 "encrypt mx=secure/mx; mx.d 10 encrypt addr=secure base=mx.d tlsa=secure rr=0/1 "
+	 "ids=mx.d,d"},
+	{"T15", "none", "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata",
 	 "may mx=secure/mx; mx.d 10 may addr=secure"},
 	{"D2", "mandatory",
 	 "d MX secure 10:mx.d|mx.d A secure 1.2.3.4|mx.d AAAA secure nodata|_25._tcp.mx.d TLSA "
@@ -418,9 +432,10 @@ static size_t count_usable(const struct dane_host *h)
 
 static const char *render(struct arena *a, const struct dane_decision *r)
 {
-	const char *s = arena_printf(a, "%s%s%s mx=%s/%s", dane_outcome_to_string(r->outcome),
-				     r->status != NULL ? " " : "", r->status != NULL ? r->status : "",
-				     dane_security_to_string(r->mx_security), kind(r->mx_kind));
+	const char *s =
+		arena_printf(a, "%s%s%s mx=%s/%s", dane_outcome_to_string(r->outcome),
+			     r->status != NULL ? " " : "", r->status != NULL ? r->status : "",
+			     dane_security_to_string(r->mx_security), kind(r->mx_kind));
 
 	for (size_t i = 0; i < r->n_hosts; i++) {
 		const struct dane_host *h = &r->hosts[i];
@@ -498,7 +513,9 @@ static struct dane_decider *run(struct arena *a, const struct scenario *s, struc
 		while ((q = dane_decider_question(d)) != NULL)
 			open[n_open++] = *q;
 		assert_true(n_open > 0);
-		pick = seed == 0 ? 0 : seed == 1 ? n_open - 1 : (seed = seed * 1103515245 + 12345) / 7 % n_open;
+		pick = seed == 0   ? 0
+		       : seed == 1 ? n_open - 1
+				   : (seed = seed * 1103515245 + 12345) / 7 % n_open;
 		give(d, zone, n, &open[pick], s->rows);
 		open[pick] = open[--n_open];
 	}

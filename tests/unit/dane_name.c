@@ -75,7 +75,7 @@ static void limits(void **state)
 	/* F2: "_25._tcp." takes 9 octets. */
 	assert_non_null(dane_name_tlsa_owner(&a, long_name(&a, 3, 63, 52), 25));
 	assert_null(dane_name_tlsa_owner(&a, long_name(&a, 3, 63, 53), 25));
-	assert_string_equal(dane_name_tlsa_owner(&a, "mx.d", 25), "_25._tcp.mx.d");	  /* F1 */
+	assert_string_equal(dane_name_tlsa_owner(&a, "mx.d", 25), "_25._tcp.mx.d");       /* F1 */
 	assert_string_equal(dane_name_tlsa_owner(&a, "mx.d", 10025), "_10025._tcp.mx.d"); /* A21 */
 	arena_done(&a);
 }
@@ -122,19 +122,32 @@ static void hosts_and_addresses(void **state)
 		bool host;
 		int family;
 	} rows[] = {
-		{"mx.example.org", true, 0},	{"mx_1.example.org", true, 0},
-		{"localhost", true, 0},		{"1.2.3.4", false, 4},
-		{"1.2.3", false, 0},		{"1.2.3.4.5", false, 0},
-		{"256.2.3.4", false, 0},	{"a b.c", false, 0},
-		{"a\\.b.c", false, 0},		{".", false, 0},
-		{"4.example", true, 0},		{"2001:db8::1", false, 6},
-		{"::", false, 6},		{"::1", false, 6},
-		{"1::", false, 6},		{"1:2:3:4:5:6:7:8", false, 6},
-		{"1:2:3:4:5:6:7", false, 0},	{"1:2:3:4:5:6:7:8:9", false, 0},
-		{"1::2::3", false, 0},		{":::", false, 0},
-		{":1", false, 0},		{"1:", false, 0},
-		{"::ffff:1.2.3.4", false, 6},	{"12345::", false, 0},
-		{"::1.2.3", false, 0},		{"1.2.3.4:", false, 0},
+		{"mx.example.org", true, 0},
+		{"mx_1.example.org", true, 0},
+		{"localhost", true, 0},
+		{"1.2.3.4", false, 4},
+		{"1.2.3", false, 0},
+		{"1.2.3.4.5", false, 0},
+		{"256.2.3.4", false, 0},
+		{"a b.c", false, 0},
+		{"a\\.b.c", false, 0},
+		{".", false, 0},
+		{"4.example", true, 0},
+		{"2001:db8::1", false, 6},
+		{"::", false, 6},
+		{"::1", false, 6},
+		{"1::", false, 6},
+		{"1:2:3:4:5:6:7:8", false, 6},
+		{"1:2:3:4:5:6:7", false, 0},
+		{"1:2:3:4:5:6:7:8:9", false, 0},
+		{"1::2::3", false, 0},
+		{":::", false, 0},
+		{":1", false, 0},
+		{"1:", false, 0},
+		{"::ffff:1.2.3.4", false, 6},
+		{"12345::", false, 0},
+		{"::1.2.3", false, 0},
+		{"1.2.3.4:", false, 0},
 	};
 
 	(void)state;
@@ -173,8 +186,10 @@ static void address_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_to_canonical), cmocka_unit_test(limits),
-		cmocka_unit_test(wire),		     cmocka_unit_test(hosts_and_addresses),
+		cmocka_unit_test(text_to_canonical),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(wire),
+		cmocka_unit_test(hosts_and_addresses),
 		cmocka_unit_test(address_text),
 	};
 

@@ -6,7 +6,7 @@
 
 #include "base/hex.h"
 
-#define DAY (24 * 60 * 60)
+#define DAY  (24 * 60 * 60)
 #define NAME "mail.example.com"
 
 static const struct definition {
@@ -32,8 +32,8 @@ static const struct definition {
 	{"client", "ca2", "client", "DNS:" NAME, .extension = "extendedKeyUsage=clientAuth"},
 	{"odd-usage", "ca2", "odd", "DNS:" NAME, .extension = "keyUsage=cRLSign"},
 	/* self-signed, expired, of another name, for clients: all that usage 3 must not see */
-	{"worst", NULL, "worst", "DNS:other.example.net", .extension = "extendedKeyUsage=clientAuth",
-	 .from_days = -30, .until_days = -1},
+	{"worst", NULL, "worst", "DNS:other.example.net",
+	 .extension = "extendedKeyUsage=clientAuth", .from_days = -30, .until_days = -1},
 	{"self", NULL, NAME, "DNS:" NAME},
 	{"self-ca", NULL, NAME, "DNS:" NAME, true},
 	{"cn", "ca2", NAME, NULL},
@@ -102,10 +102,9 @@ static void set_subject(X509 *x, const char *cn)
 	X509_NAME *n = X509_get_subject_name(x);
 	bool is_nul = strcmp(cn, "NUL") == 0;
 
-	require(X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_ASC,
-					   (const uint8_t *)(is_nul ? nul : cn),
-					   is_nul ? (int)sizeof(nul) - 1 : (int)strlen(cn), -1,
-					   0) == 1);
+	require(X509_NAME_add_entry_by_txt(
+			n, "CN", MBSTRING_ASC, (const uint8_t *)(is_nul ? nul : cn),
+			is_nul ? (int)sizeof(nul) - 1 : (int)strlen(cn), -1, 0) == 1);
 }
 
 static void add_extension(X509 *x, int nid, const char *value)

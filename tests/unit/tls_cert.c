@@ -60,9 +60,9 @@ static void broken_chains_are_refused(void **state)
 	assert_int_equal(parse_chain("hello", &n, &e), -EINVAL);
 	assert_int_equal(parse_chain(key, &n, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "no PEM certificate"));
-	assert_int_equal(parse_chain("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", &n,
-				     &e),
-			 -EINVAL);
+	assert_int_equal(
+		parse_chain("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", &n, &e),
+		-EINVAL);
 	/* Cut inside the second certificate: not a chain of one. */
 	for (size_t cut = length - 2; cut > first + 100; cut -= 7) {
 		char *part = xstrndup(pem, cut);
@@ -172,8 +172,8 @@ static void keys_and_certificates_agree(void **state)
 /* F14: nothing that SMTP could not use is ever made. */
 static void unusable_parameters_are_refused(void **state)
 {
-	static const uint8_t bad[][3] = {{0, 1, 1}, {1, 1, 1}, {4, 1, 1}, {3, 2, 1}, {3, 1, 3},
-					 {255, 255, 255}};
+	static const uint8_t bad[][3] = {{0, 1, 1}, {1, 1, 1}, {4, 1, 1},
+					 {3, 2, 1}, {3, 1, 3}, {255, 255, 255}};
 	struct tls_chain *c = pki_chain("leaf"), *large = pki_chain("huge");
 	char *pem = pki_key_pem("leaf");
 	struct tls_key *key = NULL;
@@ -183,8 +183,8 @@ static void unusable_parameters_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(
-			tls_chain_tlsa(c, 0, bad[i][0], bad[i][1], bad[i][2], &a, &r, &e), -EINVAL);
+		assert_int_equal(tls_chain_tlsa(c, 0, bad[i][0], bad[i][1], bad[i][2], &a, &r, &e),
+				 -EINVAL);
 	assert_int_equal(tls_chain_tlsa(large, 0, 3, 0, 0, &a, &r, &e), -EINVAL);
 	assert_int_equal(tls_key_parse(span_text(pem), &key, &e), 0);
 	assert_int_equal(tls_key_tlsa(key, 3, 0, 1, &a, &r, &e), -EINVAL);

@@ -299,8 +299,8 @@ static void weak_ciphers_are_not_offered(void **state)
 		struct pair *p = pair_new("rsa", "3 1 1 rsa", levels[i / ARRAY_SIZE(ciphers)]);
 
 		SSL_CTX_set_max_proto_version(p->ctx, TLS1_2_VERSION);
-		assert_int_equal(
-			SSL_CTX_set_cipher_list(p->ctx, ciphers[i % ARRAY_SIZE(ciphers)]), 1);
+		assert_int_equal(SSL_CTX_set_cipher_list(p->ctx, ciphers[i % ARRAY_SIZE(ciphers)]),
+				 1);
 		SSL_CTX_set_dh_auto(p->ctx, 1);
 		pair_start(p);
 		expect_failure(p, "handshake failure");

@@ -152,8 +152,7 @@ static const struct row {
 	{"N13", "wild-mid ca2", "2 1 1 ca2", NAME, TLS_VERDICT_NAME_MISMATCH},
 	{"N14", "wild ca2", "2 1 1 ca2", "mx.example.net next.example.com", TLS_VERDICT_MATCH,
 	 "2 1 1", 1},
-	{"N14", "partial-tail ca2", "2 1 1 ca2", "mx.example.net " NAME,
-	 TLS_VERDICT_NAME_MISMATCH},
+	{"N14", "partial-tail ca2", "2 1 1 ca2", "mx.example.net " NAME, TLS_VERDICT_NAME_MISMATCH},
 	{"N15", "case ca2", "2 1 1 ca2", NAME, TLS_VERDICT_MATCH, "2 1 1", 1},
 	{"N15", "leaf ca2", "2 1 1 ca2", "MAIL.example.com", TLS_VERDICT_MATCH, "2 1 1", 1},
 	{"N15", "leaf ca2", "2 1 1 ca2", NAME ".", TLS_VERDICT_MATCH, "2 1 1", 1},
@@ -318,7 +317,7 @@ static void time_is_an_argument(void **state)
 		spec.time = (int64_t)time(NULL) + times[i].offset_days * 24 * 60 * 60;
 		assert_int_equal(tls_dane_match(context, &spec, chain, &a, &v, NULL), 0);
 		expect(&row, "match", &v);
-		row = (struct row){"time", "leaf ca2", "3 1 1 leaf", NAME, TLS_VERDICT_MATCH,
+		row = (struct row){"time",  "leaf ca2", "3 1 1 leaf", NAME, TLS_VERDICT_MATCH,
 				   "3 1 1", 0};
 		spec.n_records = pki_records(row.records, &a, (struct dane_tlsa *)spec.records, 1);
 		assert_int_equal(tls_dane_match(context, &spec, chain, &a, &v, NULL), 0);
@@ -406,7 +405,8 @@ static void details_are_printable(void **state)
 	arena_done(&a);
 }
 
-/* --- two agreements ---------------------------------------------------------------------------- */
+/* --- two agreements ----------------------------------------------------------------------------
+ */
 
 /* Whether OpenSSL takes the record; usages 0 and 1 it would (U2 is settled before). */
 static bool openssl_takes(const struct dane_tlsa *r)

@@ -36,8 +36,8 @@ static const struct {
 	uint16_t type;
 	const char *word;
 } types[] = {
-	{DANE_RR_A, "A"},	{DANE_RR_CNAME, "CNAME"}, {DANE_RR_MX, "MX"},
-	{DANE_RR_AAAA, "AAAA"}, {DANE_RR_TLSA, "TLSA"},	  {DANE_RR_DNSKEY, "DNSKEY"},
+	{DANE_RR_A, "A"},       {DANE_RR_CNAME, "CNAME"}, {DANE_RR_MX, "MX"},
+	{DANE_RR_AAAA, "AAAA"}, {DANE_RR_TLSA, "TLSA"},   {DANE_RR_DNSKEY, "DNSKEY"},
 };
 
 const char *dane_rrtype_to_string(uint16_t type)

@@ -6,11 +6,11 @@
 
 /* Where a host stands. Each waits for the answers named. */
 enum host_state {
-	HOST_IDLE,	/* its turn has not come */
+	HOST_IDLE,      /* its turn has not come */
 	HOST_ADDRESSES, /* A and AAAA: A1 */
-	HOST_ALIAS,	/* the extra CNAME question: A14 */
-	HOST_TLSA,	/* TLSA at candidate `candidate` */
-	HOST_DER,	/* the looks into matching-type-0 data */
+	HOST_ALIAS,     /* the extra CNAME question: A14 */
+	HOST_TLSA,      /* TLSA at candidate `candidate` */
+	HOST_DER,       /* the looks into matching-type-0 data */
 	HOST_DONE,
 };
 
@@ -28,7 +28,7 @@ struct host {
 struct query {
 	struct query *next;
 	struct dane_question question;
-	struct host *host;	    /* NULL: the MX question */
+	struct host *host;          /* NULL: the MX question */
 	struct dane_record *record; /* the one a DER question is about */
 	const struct dane_answer *answer;
 	bool der_known, der_well_formed;
@@ -50,13 +50,14 @@ struct dane_decider {
 	struct query *mx;
 	struct host *hosts;
 	size_t next_host, n_active, n_done;
-	bool want_tlsa;	     /* DANE may apply to hosts of this destination */
-	const char *no_tlsa; /* else why not, a sentence's end */
+	bool want_tlsa;       /* DANE may apply to hosts of this destination */
+	const char *no_tlsa;  /* else why not, a sentence's end */
 	const char *expanded; /* the CNAME-expanded next-hop domain, NULL if no alias: N3 */
 	struct dane_decision out;
 };
 
-struct query *dane_decider_ask(struct dane_decider *d, struct host *h, const char *name, uint16_t type);
+struct query *dane_decider_ask(struct dane_decider *d, struct host *h, const char *name,
+			       uint16_t type);
 struct query *dane_decider_ask_der(struct dane_decider *d, struct host *h, struct dane_record *r);
 
 /* Sets the host in motion, and on after each answer, until its state is HOST_DONE. */

@@ -74,6 +74,7 @@ static struct query *query_new(struct dane_decider *d, struct host *h)
 		d->by_id = xrealloc(d->by_id, d->room * sizeof(struct query *));
 	}
 	q->host = h;
+	q->question.host = h != NULL ? h->out.name : NULL;
 	q->question.id = d->n_queries;
 	d->by_id[d->n_queries++] = q;
 	*d->last = q;
@@ -83,7 +84,8 @@ static struct query *query_new(struct dane_decider *d, struct host *h)
 	return q;
 }
 
-struct query *dane_decider_ask(struct dane_decider *d, struct host *h, const char *name, uint16_t type)
+struct query *dane_decider_ask(struct dane_decider *d, struct host *h, const char *name,
+			       uint16_t type)
 {
 	struct query *q = query_new(d, h);
 
@@ -406,8 +408,9 @@ static void mx_records(struct dane_decider *d, const struct dane_answer *answer)
 	if (n == 0) { /* M13 */
 		d->out.mx_kind = DANE_MX_NULL;
 		finish(d, DANE_OUTCOME_BOUNCE, "5.1.10", NULL,
-		       arena_printf(&d->arena, "%s accepts no mail: it publishes a null MX (RFC "
-					       "7505)",
+		       arena_printf(&d->arena,
+				    "%s accepts no mail: it publishes a null MX (RFC "
+				    "7505)",
 				    d->request.next_hop));
 		return;
 	}

@@ -33,8 +33,8 @@ enum {
 
 enum dane_mode {
 	DANE_MODE_OPPORTUNISTIC, /* RFC 7672: use DANE where it is published */
-	DANE_MODE_MANDATORY,	 /* nothing without DANE: section D */
-	DANE_MODE_NONE,		 /* DANE off for this destination: T15 */
+	DANE_MODE_MANDATORY,     /* nothing without DANE: section D */
+	DANE_MODE_NONE,          /* DANE off for this destination: T15 */
 };
 
 const char *dane_mode_to_string(enum dane_mode m);
@@ -42,7 +42,7 @@ bool dane_mode_from_string(const char *word, enum dane_mode *ret);
 
 enum dane_hop {
 	DANE_HOP_DOMAIN,  /* subject to MX lookup */
-	DANE_HOP_HOST,	  /* a configured host, no MX lookup: M25 */
+	DANE_HOP_HOST,    /* a configured host, no MX lookup: M25 */
 	DANE_HOP_ADDRESS, /* an address literal: M19 */
 };
 
@@ -52,14 +52,14 @@ struct dane_request {
 	const char *next_hop; /* the name or address that is asked about; often == domain */
 	uint16_t port;
 	enum dane_mode mode;
-	bool half_dane;	      /* also behind an insecure MX: M2, M3 */
+	bool half_dane;       /* also behind an insecure MX: M2, M3 */
 	const char *own_name; /* M17; NULL: not looked for */
 };
 
 enum dane_level {
-	DANE_LEVEL_DANE,	/* AUTH: TLS and DANE authentication, or not at all */
-	DANE_LEVEL_ENCRYPT,	/* ENC: TLS or not at all, certificate not judged */
-	DANE_LEVEL_MAY,		/* OPP: opportunistic */
+	DANE_LEVEL_DANE,        /* AUTH: TLS and DANE authentication, or not at all */
+	DANE_LEVEL_ENCRYPT,     /* ENC: TLS or not at all, certificate not judged */
+	DANE_LEVEL_MAY,         /* OPP: opportunistic */
 	DANE_LEVEL_UNREACHABLE, /* NEXT: pass over this host */
 };
 
@@ -89,7 +89,7 @@ enum dane_mx_kind {
 struct dane_record {
 	struct dane_tlsa tlsa;
 	enum dane_unusable unusable; /* section U; DANE_USABLE */
-	bool aside;		     /* usable, but a stronger digest is there: G1 */
+	bool aside;                  /* usable, but a stronger digest is there: G1 */
 };
 
 struct dane_host {
@@ -100,7 +100,7 @@ struct dane_host {
 	size_t n_addresses;
 	enum dane_security address_security; /* UNASKED: literal, or provably no address */
 
-	const char *tlsa_base;		  /* set where a secure non-empty RRset fixed it */
+	const char *tlsa_base;            /* set where a secure non-empty RRset fixed it */
 	enum dane_security tlsa_security; /* UNASKED: not asked */
 	const struct dane_record *records;
 	size_t n_records;
@@ -135,6 +135,7 @@ enum dane_ask {
 struct dane_question {
 	uint32_t id;
 	enum dane_ask ask;
+	const char *host; /* the MX host it is about; NULL: the destination's MX question */
 	const char *name;
 	uint16_t type;
 	uint8_t selector;
@@ -151,8 +152,8 @@ struct dane_decider *dane_decider_free(struct dane_decider *d);
 const struct dane_question *dane_decider_question(struct dane_decider *d);
 
 /* Copies the answer. -ENOENT for an id that waits for no answer of this kind. */
-int dane_decider_answer(struct dane_decider *d, uint32_t id,
-			const struct dane_answer *answer) _mustcheck_;
+int dane_decider_answer(struct dane_decider *d, uint32_t id, const struct dane_answer *answer)
+	_mustcheck_;
 int dane_decider_answer_der(struct dane_decider *d, uint32_t id, bool well_formed) _mustcheck_;
 
 /* NULL while answers are missing. Lives as long as the machine. */

@@ -100,6 +100,8 @@ static struct js *question_json(const struct dane_evidence *e)
 	struct arena a = {0};
 	struct js *v = js_object();
 
+	if (e->question.host != NULL)
+		js_set_text(v, "host", e->question.host);
 	switch (e->question.ask) {
 	case DANE_ASK_DNS:
 		js_set_text(v, "name", e->question.name);
@@ -210,6 +212,14 @@ static int read_answer(struct arena *a, const struct js *v, struct dane_answer *
 	return read_aliases(a, js_get(v, "aliases"), ret);
 }
 
+/* Hosts may have asked the same and heard different answers, so the host is part of the key. */
+static bool is_about(const struct js *v, const char *host)
+{
+	const char *saved = js_text(js_get(v, "host"));
+
+	return host == NULL || saved == NULL ? host == saved : strcmp(host, saved) == 0;
+}
+
 /* The saved entry that answers `q`, or NULL. Files are small: a walk will do. */
 static const struct js *find(struct arena *a, const struct js *questions,
 			     const struct dane_question *q)
@@ -219,6 +229,8 @@ static const struct js *find(struct arena *a, const struct js *questions,
 		const char *name = js_text(js_get(v, "name")), *type = js_text(js_get(v, "type"));
 		const char *der = js_text(js_get(v, "der"));
 
+		if (!is_about(v, q->host))
+			continue;
 		switch (q->ask) {
 		case DANE_ASK_DNS:
 			if (name != NULL && type != NULL && strcmp(name, q->name) == 0 &&

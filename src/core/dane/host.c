@@ -28,8 +28,8 @@ static enum host_state unreachable(struct host *h, const char *status, const cha
 }
 
 /* A lookup failed: R11, R12, R16. Bogus address and any TLSA failure are the DNSSEC kind. */
-static enum host_state lookup_failed(struct dane_decider *d, struct host *h,
-				     const struct query *q, bool dnssec)
+static enum host_state lookup_failed(struct dane_decider *d, struct host *h, const struct query *q,
+				     bool dnssec)
 {
 	const struct dane_answer *a = q->answer;
 
@@ -59,10 +59,10 @@ static void set_identifiers(struct dane_decider *d, struct host *h)
 
 	if (d->out.mx_kind == DANE_MX_MX && d->out.mx_security == DANE_SECURE) {
 		all[1] = d->request.next_hop; /* N2 */
-		all[2] = d->expanded;	      /* N3 */
+		all[2] = d->expanded;         /* N3 */
 	} else if (d->out.mx_kind != DANE_MX_MX) {
 		all[1] = d->request.next_hop; /* N6 */
-	} /* else half-DANE: the base domain alone, N5 */
+	}                                     /* else half-DANE: the base domain alone, N5 */
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		bool known = all[i] == NULL;
 
@@ -176,8 +176,8 @@ static enum host_state read_records(struct dane_decider *d, struct host *h,
 static enum host_state ask_tlsa(struct dane_decider *d, struct host *h)
 {
 	for (; h->candidate < h->n_candidates; h->candidate++) {
-		const char *owner = dane_name_tlsa_owner(
-			&d->arena, h->candidates[h->candidate], d->request.port);
+		const char *owner = dane_name_tlsa_owner(&d->arena, h->candidates[h->candidate],
+							 d->request.port);
 
 		if (owner == NULL)
 			continue;
@@ -210,7 +210,7 @@ static enum host_state der_answered(struct dane_decider *d, struct host *h)
 			continue;
 		q->record->unusable = q->record->tlsa.selector == 0
 					      ? DANE_UNUSABLE_NOT_CERTIFICATE /* U9 */
-					      : DANE_UNUSABLE_NOT_KEY;	      /* U10 */
+					      : DANE_UNUSABLE_NOT_KEY;        /* U10 */
 	}
 	return judge_records(d, h);
 }
@@ -257,7 +257,7 @@ static enum host_state no_address(struct dane_decider *d, struct host *h)
 	if (!a_failed && !aaaa_failed &&
 	    (h->a->answer->content == DANE_RECORDS || h->aaaa->answer->content == DANE_RECORDS))
 		return unreachable(h, "4.4.3", NULL, "its address records are malformed"); /* R12 */
-	if (!a_failed && !aaaa_failed) { /* A8 */
+	if (!a_failed && !aaaa_failed) {                                                   /* A8 */
 		h->out.address_security = DANE_UNASKED;
 		h->out.proven_absent = true;
 		return unreachable(h, "5.4.4", NULL, "it has no address");
@@ -283,8 +283,9 @@ static enum host_state choose_candidates(struct dane_decider *d, struct host *h,
 		return HOST_ALIAS;
 	}
 	if (lead->security == DANE_INSECURE) /* A3, A4: TLSA is not asked */
-		return without_dane(d, h, "its address is not signed, so DANE does not apply (RFC "
-					  "7672 section 2.2.2)");
+		return without_dane(d, h,
+				    "its address is not signed, so DANE does not apply (RFC "
+				    "7672 section 2.2.2)");
 	if (strcmp(canonical, h->out.name) != 0) /* A11 */
 		h->candidates[h->n_candidates++] = canonical;
 	h->candidates[h->n_candidates++] = h->out.name;
@@ -322,8 +323,9 @@ static enum host_state alias_answered(struct dane_decider *d, struct host *h)
 		return unreachable(h, "4.7.324", "dnssec-invalid",
 				   "its alias was there in one answer and not in the next");
 	if (a->security != DANE_SECURE) /* A13 */
-		return without_dane(d, h, "its alias is not signed, so DANE does not apply (RFC "
-					  "7672 section 2.2.2)");
+		return without_dane(d, h,
+				    "its alias is not signed, so DANE does not apply (RFC "
+				    "7672 section 2.2.2)");
 	h->candidates[h->n_candidates++] = h->out.name; /* A12 */
 	return ask_tlsa(d, h);
 }

@@ -54,7 +54,8 @@ const char *dane_name_from_wire(struct arena *a, struct cursor *c)
 	return arena_text(a, span_of(text, at));
 }
 
-/* One octet of a label in text at `*s`, escapes resolved; -1 if there is none or it is not ASCII. */
+/* One octet of a label in text at `*s`, escapes resolved; -1 if there is none or it is not ASCII.
+ */
 static int get_octet(const char **s)
 {
 	const uint8_t *p = (const uint8_t *)*s;
@@ -256,7 +257,7 @@ const char *dane_address_to_text(struct arena *a, struct span bytes)
 	for (unsigned i = 0; i < 8; i++)
 		group[i] = (uint16_t)(bytes.p[2 * i] << 8 | bytes.p[2 * i + 1]);
 	/* The longest run of two or more zero groups becomes "::" (RFC 5952 section 4.2). */
-	for (unsigned i = 0, n; i < 8; i += n > 0 ? n : 1) {
+	for (unsigned i = 0, n; i<8; i += n> 0 ? n : 1) {
 		for (n = 0; i + n < 8 && group[i + n] == 0; n++)
 			;
 		if (n > best_n) {
@@ -271,8 +272,8 @@ const char *dane_address_to_text(struct arena *a, struct span bytes)
 			i += best_n - 1;
 			continue;
 		}
-		require(buf_printf(&b, "%s%x", i > 0 && i != best + best_n ? ":" : "",
-				   group[i]) == 0);
+		require(buf_printf(&b, "%s%x", i > 0 && i != best + best_n ? ":" : "", group[i]) ==
+			0);
 	}
 	text = arena_text(a, buf_span(&b));
 	buf_done(&b);

@@ -12,5 +12,5 @@
 enum {
 	DNS_ALIASES_MAX = 32,
 };
-int dns_packet_aliases(struct arena *a, const void *packet, size_t n,
-		       struct dane_answer *ret) _mustcheck_;
+int dns_packet_aliases(struct arena *a, const void *packet, size_t n, struct dane_answer *ret)
+	_mustcheck_;

@@ -15,7 +15,7 @@
 /* Where a question stands. */
 enum question_state {
 	QUESTION_QUEUED,   /* waits for a place below the limit */
-	QUESTION_ASKED,	   /* the library works on it */
+	QUESTION_ASKED,    /* the library works on it */
 	QUESTION_DETACHED, /* so it does, but nobody waits any more */
 };
 
@@ -37,11 +37,11 @@ struct dns_resolver {
 	struct io_loop *loop;
 	struct ub_ctx *ctx;
 	struct io_watch *watch;
-	struct io_timer *timer;	     /* the next deadline */
+	struct io_timer *timer;      /* the next deadline */
 	struct io_timer *pump_timer; /* at once: an error must not call back from within ask() */
 	struct dns_question *first, *last; /* waited for */
-	struct dns_question *queued;	   /* the first of them that is QUEUED */
-	struct dns_question *asked;	   /* in the library */
+	struct dns_question *queued;       /* the first of them that is QUEUED */
+	struct dns_question *asked;        /* in the library */
 	size_t n_asked, limit;
 	usec_t timeout;
 	bool forwarding, started;
@@ -303,8 +303,7 @@ size_t dns_resolver_busy(const struct dns_resolver *r)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-struct dns_resolver *dns_resolver_new(struct io_loop *l, const struct dns_config *c,
-				      struct err *e)
+struct dns_resolver *dns_resolver_new(struct io_loop *l, const struct dns_config *c, struct err *e)
 {
 	struct dns_resolver *r = xcalloc(1, sizeof(*r));
 

@@ -18,8 +18,8 @@
 #include "edge/io/loop.h"
 
 struct dns_config {
-	const char *root_hints;	  /* file, or NULL: the built-in list */
-	const char *trust_anchor; /* file, or NULL: the installed anchor of the root */
+	const char *root_hints;     /* file, or NULL: the built-in list */
+	const char *trust_anchor;   /* file, or NULL: the installed anchor of the root */
 	const char *const *forward; /* ADDR or ADDR@PORT; excludes root_hints */
 	size_t n_forward;
 	usec_t timeout; /* of one question */
@@ -32,8 +32,7 @@ struct dns_question;
 typedef void dns_answer_fn(void *arg, const struct dane_answer *answer);
 
 /* NULL and `e`: a file cannot be read or holds no such records (-ENOENT, -EINVAL ...). */
-struct dns_resolver *dns_resolver_new(struct io_loop *l, const struct dns_config *c,
-				      struct err *e);
+struct dns_resolver *dns_resolver_new(struct io_loop *l, const struct dns_config *c, struct err *e);
 /* Open questions are dropped without a callback. */
 struct dns_resolver *dns_resolver_free(struct dns_resolver *r);
 

@@ -46,16 +46,14 @@ static int check_file(const char *path, const char *what, wanted_fn *wanted, str
 	while (f != NULL && ret == 0 && !feof(f)) {
 		int at = line; /* where the record begins */
 		ldns_rr *rr = NULL;
-		ldns_status status =
-			ldns_rr_new_frm_fp_l(&rr, f, &ttl, &origin, &previous, &line);
+		ldns_status status = ldns_rr_new_frm_fp_l(&rr, f, &ttl, &origin, &previous, &line);
 
 		if (status == LDNS_STATUS_OK) {
 			found += wanted(rr);
 			ldns_rr_free(rr);
 		} else if (ferror(f)) {
 			ret = err_set(e, -EIO, "%s %s: cannot be read", what, path);
-		} else if (status != LDNS_STATUS_SYNTAX_EMPTY &&
-			   status != LDNS_STATUS_SYNTAX_TTL &&
+		} else if (status != LDNS_STATUS_SYNTAX_EMPTY && status != LDNS_STATUS_SYNTAX_TTL &&
 			   status != LDNS_STATUS_SYNTAX_ORIGIN) {
 			ret = err_set(e, -EINVAL, "%s %s: line %d: %s", what, path, at,
 				      ldns_get_errorstr_by_id(status));

@@ -12,7 +12,7 @@
 #include "edge/tls/internal.h"
 
 struct tls_chain {
-	STACK_OF(X509) *certs;
+	STACK_OF(X509) * certs;
 };
 
 struct tls_key {
@@ -85,8 +85,7 @@ static int no_passphrase(char *p, int room, int writing, void *asked)
 static int no_more(size_t n, struct err *e)
 {
 	unsigned long code = ERR_peek_last_error();
-	bool end = ERR_GET_LIB(code) == ERR_LIB_PEM &&
-		   ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+	bool end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 	char text[160];
 
 	if (end && n > 0)
@@ -97,7 +96,7 @@ static int no_more(size_t n, struct err *e)
 		       tls_openssl_error(text, sizeof(text)));
 }
 
-static int read_certificates(BIO *in, STACK_OF(X509) *certs, struct err *e)
+static int read_certificates(BIO *in, STACK_OF(X509) * certs, struct err *e)
 {
 	bool asked = false;
 	X509 *x;
@@ -170,7 +169,7 @@ size_t tls_chain_count(const struct tls_chain *c)
 	return (size_t)sk_X509_num(c->certs);
 }
 
-STACK_OF(X509) *tls_chain_x509(const struct tls_chain *c)
+STACK_OF(X509) * tls_chain_x509(const struct tls_chain *c)
 {
 	return c->certs;
 }

@@ -15,7 +15,7 @@ enum {
 };
 
 struct tls_chain; /* certificates in the order of the file, one at least */
-struct tls_key;	  /* a public key; of a private key only that is kept */
+struct tls_key;   /* a public key; of a private key only that is kept */
 
 /* Other PEM blocks (a private key) are passed over; a broken certificate is an error. */
 int tls_chain_parse(struct span pem, struct tls_chain **ret, struct err *e) _mustcheck_;
@@ -27,8 +27,8 @@ size_t tls_chain_count(const struct tls_chain *c);
  * The certificate that a record of this usage speaks of: the first for DANE-EE, the last CA
  * certificate for DANE-TA (-ENOENT if the chain has none).
  */
-int tls_chain_subject(const struct tls_chain *c, uint8_t usage, size_t *ret_index,
-		      struct err *e) _mustcheck_;
+int tls_chain_subject(const struct tls_chain *c, uint8_t usage, size_t *ret_index, struct err *e)
+	_mustcheck_;
 
 /* A private or a public key. */
 int tls_key_parse(struct span pem, struct tls_key **ret, struct err *e) _mustcheck_;
@@ -41,7 +41,7 @@ void tls_key_freep(struct tls_key **k);
  * certificate whose key cannot be read, and for a key with selector 0.
  */
 int tls_chain_tlsa(const struct tls_chain *c, size_t index, uint8_t usage, uint8_t selector,
-		   uint8_t matching, struct arena *a, struct dane_tlsa *ret,
-		   struct err *e) _mustcheck_;
+		   uint8_t matching, struct arena *a, struct dane_tlsa *ret, struct err *e)
+	_mustcheck_;
 int tls_key_tlsa(const struct tls_key *k, uint8_t usage, uint8_t selector, uint8_t matching,
 		 struct arena *a, struct dane_tlsa *ret, struct err *e) _mustcheck_;

@@ -126,8 +126,9 @@ static void explain_protocol(struct tls_conn *c)
 	char text[160];
 
 	if (alert >= 0)
-		snprintf(c->error, sizeof(c->error), "%s failed: the server sent the alert \"%s\" (%d)",
-			 when(c), SSL_alert_desc_string_long(alert), alert);
+		snprintf(c->error, sizeof(c->error),
+			 "%s failed: the server sent the alert \"%s\" (%d)", when(c),
+			 SSL_alert_desc_string_long(alert), alert);
 	else if (why == SSL_R_EXCESSIVE_MESSAGE_SIZE)
 		snprintf(c->error, sizeof(c->error),
 			 "%s failed: a message is too large (certificate chain above %d octets)",
@@ -155,7 +156,8 @@ static enum tls_step ended(struct tls_conn *c, bool truncated)
 		ERR_clear_error();
 		return TLS_STEP_EOF;
 	}
-	snprintf(c->error, sizeof(c->error), "the server closed the connection during the handshake");
+	snprintf(c->error, sizeof(c->error),
+		 "the server closed the connection during the handshake");
 	return fail(c);
 }
 
@@ -258,8 +260,7 @@ enum tls_step tls_conn_shutdown(struct tls_conn *c)
 	int result;
 	enum tls_step step;
 
-	if (c->state == STATE_FAILED || c->state == STATE_CLOSED || in_handshake(c) ||
-	    c->truncated)
+	if (c->state == STATE_FAILED || c->state == STATE_CLOSED || in_handshake(c) || c->truncated)
 		return TLS_STEP_DONE;
 	begin(c);
 	result = SSL_shutdown(c->ssl);

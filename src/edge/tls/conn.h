@@ -20,7 +20,7 @@ enum tls_step {
 	TLS_STEP_DONE,
 	TLS_STEP_WANT_READ,  /* call again when the socket is readable */
 	TLS_STEP_WANT_WRITE, /* ... writable */
-	TLS_STEP_EOF,	     /* the peer has closed, with or without close_notify */
+	TLS_STEP_EOF,        /* the peer has closed, with or without close_notify */
 	TLS_STEP_FAILED,     /* tls_conn_error says why; only tls_conn_free may follow */
 };
 

@@ -7,7 +7,7 @@
 
 struct tls_context {
 	SSL_CTX *strict; /* encrypt, dane */
-	SSL_CTX *lax;	 /* opportunistic */
+	SSL_CTX *lax;    /* opportunistic */
 	BIO_METHOD *socket;
 };
 

@@ -10,7 +10,7 @@
 #include "edge/tls/internal.h"
 
 enum {
-	HOST_MAX = 253,	     /* characters */
+	HOST_MAX = 253,      /* characters */
 	SHOWN_NAMES = 4,     /* of a certificate, in a sentence */
 	SHOWN_NAME_MAX = 80, /* characters each */
 };
@@ -159,7 +159,8 @@ int tls_dane_prepare(SSL *ssl, const struct tls_dane_spec *spec, struct err *e)
 	ERR_clear_error();
 	if (r < 0)
 		return r;
-	/* C5: usage 3 has no names. N13: a wildcard is the whole first label. N9: CN without DNS-ID. */
+	/* C5: usage 3 has no names. N13: a wildcard is the whole first label. N9: CN without
+	 * DNS-ID. */
 	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	require(X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1); /* C28 */
@@ -382,7 +383,7 @@ void tls_dane_judge(const SSL *ssl, X509 *leaf, struct arena *a, struct tls_verd
 /* --- without a handshake ---------------------------------------------------------------------- */
 
 /* What OpenSSL does when a Certificate message has come, with the same parameters. */
-static void verify(SSL *ssl, STACK_OF(X509) *certs)
+static void verify(SSL *ssl, STACK_OF(X509) * certs)
 {
 	X509_STORE *empty = SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl));
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();

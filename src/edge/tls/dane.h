@@ -33,14 +33,14 @@ struct tls_dane_spec {
 enum tls_verdict_kind {
 	TLS_VERDICT_NONE, /* nothing was judged: a level that does not authenticate */
 	TLS_VERDICT_MATCH,
-	TLS_VERDICT_MISMATCH,	    /* no record matches a certificate that counts */
-	TLS_VERDICT_EXPIRED,	    /* this and the next four: usage 2 only */
+	TLS_VERDICT_MISMATCH, /* no record matches a certificate that counts */
+	TLS_VERDICT_EXPIRED,  /* this and the next four: usage 2 only */
 	TLS_VERDICT_NOT_YET_VALID,
 	TLS_VERDICT_NAME_MISMATCH,
-	TLS_VERDICT_UNTRUSTED,	    /* signature, purpose, path length, no CA ... */
-	TLS_VERDICT_WEAK,	    /* key or digest below security level 1 (P19); usage 3 too */
+	TLS_VERDICT_UNTRUSTED,      /* signature, purpose, path length, no CA ... */
+	TLS_VERDICT_WEAK,           /* key or digest below security level 1 (P19); usage 3 too */
 	TLS_VERDICT_NO_CERTIFICATE, /* C33 */
-	TLS_VERDICT_UNUSABLE,	    /* no usable record: nothing to judge by */
+	TLS_VERDICT_UNUSABLE,       /* no usable record: nothing to judge by */
 };
 
 const char *tls_verdict_to_string(enum tls_verdict_kind k);
@@ -59,8 +59,9 @@ struct tls_verdict {
 	/* With MATCH only: */
 	enum tls_auth auth;
 	struct dane_tlsa record; /* which matched; in the arena */
-	int depth;		 /* 0: the server's certificate */
-	const char *name;	 /* the reference identifier's match in the certificate; NULL for usage 3 */
+	int depth;               /* 0: the server's certificate */
+	const char
+		*name; /* the reference identifier's match in the certificate; NULL for usage 3 */
 	/* Always: */
 	const char *tlsrpt; /* RFC 8460 result type; NULL for MATCH and NONE */
 	const char *detail; /* a sentence, printable ASCII */

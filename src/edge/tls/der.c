@@ -44,8 +44,7 @@ enum dane_unusable tls_tlsa_usability(const struct dane_tlsa *r)
 {
 	enum dane_unusable why = dane_tlsa_usability(r);
 
-	if (why != DANE_USABLE || !dane_tlsa_wants_der(r) ||
-	    tls_der_is_whole(r->selector, r->data))
+	if (why != DANE_USABLE || !dane_tlsa_wants_der(r) || tls_der_is_whole(r->selector, r->data))
 		return why;
 	return r->selector == DANE_SELECTOR_CERT ? DANE_UNUSABLE_NOT_CERTIFICATE
 						 : DANE_UNUSABLE_NOT_KEY;

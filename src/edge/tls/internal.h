@@ -39,7 +39,7 @@ struct span tls_name_trim(const char *name);
 /* The first error in OpenSSL's queue in words; the queue is empty afterwards. */
 const char *tls_openssl_error(char *text, size_t room);
 
-STACK_OF(X509) *tls_chain_x509(const struct tls_chain *c);
+STACK_OF(X509) * tls_chain_x509(const struct tls_chain *c);
 SSL *tls_conn_ssl(const struct tls_conn *c);
 /* DER of the certificate or of its key; freed with OPENSSL_free. 0 if it has none. */
 size_t tls_x509_der(X509 *x, uint8_t selector, uint8_t **ret);

@@ -10,7 +10,7 @@
 #include "edge/io/connect.h"
 
 enum {
-	PIECE = 16384,	   /* octets read or taken from the body at a time: one TLS record */
+	PIECE = 16384,     /* octets read or taken from the body at a time: one TLS record */
 	STEPS_A_TURN = 32, /* then other sessions have their turn */
 };
 
@@ -24,8 +24,8 @@ struct probe_session {
 	struct tls_conn *tls; /* from SMTP_WANT_STARTTLS on */
 	struct io_watch *watch;
 	struct io_timer *deadline; /* the machine's, or of the connection attempt */
-	struct io_timer *again;	   /* at once: the turn was cut short */
-	int fd;			   /* -1: none */
+	struct io_timer *again;    /* at once: the turn was cut short */
+	int fd;                    /* -1: none */
 	bool connected, over;
 	char connect_error[160];
 	struct arena arena;

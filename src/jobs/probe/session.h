@@ -22,8 +22,8 @@ struct probe_target {
 	const char *host; /* SNI, where no TLSA base domain is known; an address: no SNI */
 	const char *address;
 	uint16_t port;
-	enum dane_level level;	/* DANE, ENCRYPT or MAY */
-	bool clear;		/* MAY: do not try STARTTLS */
+	enum dane_level level;        /* DANE, ENCRYPT or MAY */
+	bool clear;                   /* MAY: do not try STARTTLS */
 	const struct dane_host *dane; /* for DANE and ENCRYPT: base domain, names, records */
 	struct mail_domain helo;
 	usec_t connect_timeout;

@@ -99,11 +99,11 @@ static void take_results(struct destination *d)
 	for (size_t i = 0; r != NULL && i < d->n_batch; i++) {
 		const struct smtp_recipient *one = &r->recipients[i];
 		const char *status = send_status(arena(d), one->status, one->fate);
-		const char *reply = one->answer.code != 0 ? arena_strdup(arena(d), one->answer.text)
-							  : NULL;
+		const char *reply =
+			one->answer.code != 0 ? arena_strdup(arena(d), one->answer.text) : NULL;
 		const char *detail = arena_printf(
 			arena(d), "%s: %s: %s", where(d), smtp_stage_to_string(one->stage),
-			reply != NULL		   ? reply
+			reply != NULL ? reply
 			: one->reason == SMTP_REASON_TOO_LARGE
 				? "the message is larger than this server takes"
 			: one->reason == SMTP_REASON_NO_8BITMIME
@@ -142,9 +142,11 @@ static void submit_batch(struct destination *d)
 {
 	const struct send_message *m = d->send->message;
 	struct mail_address *to = xcalloc(SEND_BATCH, sizeof(*to));
-	struct smtp_mail mail = {
-		.from = m->from, .to = to, .size = m->size, .eightbit = m->eightbit,
-		.smtputf8 = m->smtputf8};
+	struct smtp_mail mail = {.from = m->from,
+				 .to = to,
+				 .size = m->size,
+				 .eightbit = m->eightbit,
+				 .smtputf8 = m->smtputf8};
 
 	/* One that this very session has answered with 4xx is not asked again in it. */
 	for (size_t i = 0; i < d->n_envelopes && d->n_batch < SEND_BATCH; i++) {
@@ -447,7 +449,8 @@ void send_destination_give_up(struct destination *d)
 			continue;
 		if (v->out->reply == NULL)
 			set_fate(v, SEND_DEFERRED, "4.4.2", NULL,
-				 arena_printf(arena(d), "%s%sthe time for the whole delivery is over",
+				 arena_printf(arena(d),
+					      "%s%sthe time for the whole delivery is over",
 					      d->session != NULL ? where(d) : "",
 					      d->session != NULL ? ": " : ""),
 				 true);

@@ -9,7 +9,7 @@
 /* A recipient of this destination on its way. */
 struct envelope {
 	struct send_recipient *out;
-	bool final;	       /* nothing more is tried for it */
+	bool final;            /* nothing more is tried for it */
 	size_t tried_in;       /* the attempt (n_tried) that last asked for it */
 	const char *dane;      /* the first 4.7.32x met, by order of hosts */
 	const char *dane_text; /* its detail */

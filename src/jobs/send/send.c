@@ -97,8 +97,8 @@ static struct destination *destination_for(struct send *s, const struct mail_dom
 	d->request = *wanted;
 	d->request.domain = domain->text;
 	if (wanted->next_hop == NULL) {
-		d->request.hop = domain->kind == MAIL_DOMAIN_NAME ? DANE_HOP_DOMAIN
-								  : DANE_HOP_ADDRESS;
+		d->request.hop =
+			domain->kind == MAIL_DOMAIN_NAME ? DANE_HOP_DOMAIN : DANE_HOP_ADDRESS;
 		d->request.next_hop = domain->host;
 	}
 	s->n_open++;

@@ -16,7 +16,7 @@
 
 enum {
 	SEND_ATTEMPTS_MAX = 50, /* addresses tried for one destination (RFC 5321 section 5.1) */
-	SEND_BATCH = 100,	/* recipients in one transaction (RFC 5321 section 4.5.3.1.8) */
+	SEND_BATCH = 100,       /* recipients in one transaction (RFC 5321 section 4.5.3.1.8) */
 };
 
 struct send_env {

@@ -8,10 +8,10 @@
 
 enum {
 	CLI_OK = 0,
-	CLI_USAGE = 64,	      /* EX_USAGE */
-	CLI_DATA = 65,	      /* EX_DATAERR: a bad domain or address */
+	CLI_USAGE = 64,       /* EX_USAGE */
+	CLI_DATA = 65,        /* EX_DATAERR: a bad domain or address */
 	CLI_UNAVAILABLE = 69, /* EX_UNAVAILABLE: failed for good */
-	CLI_WRITE = 74,	      /* EX_IOERR */
+	CLI_WRITE = 74,       /* EX_IOERR */
 	CLI_TEMPORARY = 75,   /* EX_TEMPFAIL */
 	CLI_CONFIG = 78,      /* EX_CONFIG: anchor, clock, files */
 };

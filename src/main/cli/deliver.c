@@ -34,8 +34,10 @@ static void help(void)
 	     "  daneway deliver --mode mandatory --from '<>' --to you@example.org < bounce.eml\n"
 	     "  daneway deliver --next-hop '[relay.example]:25' --from a@b --to c@d < message.eml\n"
 	     "\n"
-	     "Exit status: 0 delivered, 75 deferred: try again later, 69 failed for good, 64 usage,\n"
-	     "65 an address is none, 74 no room for the message, 78 trust anchor, clock or a file.\n"
+	     "Exit status: 0 delivered, 75 deferred: try again later, 69 failed for good, 64 "
+	     "usage,\n"
+	     "65 an address is none, 74 no room for the message, 78 trust anchor, clock or a "
+	     "file.\n"
 	     "\n"
 	     "Options:");
 	config_print_options(stdout, CONFIG_DELIVER);
@@ -107,8 +109,7 @@ static int read_options(struct delivery *d, const struct config *c, struct err *
 {
 	struct send_options *o = &d->options;
 
-	o->request = (struct dane_request){
-		.port = 25, .mode = c->mode, .half_dane = c->half_dane};
+	o->request = (struct dane_request){.port = 25, .mode = c->mode, .half_dane = c->half_dane};
 	o->connect_timeout = c->connect_timeout;
 	if (c->next_hop != NULL && cli_next_hop(&d->arena, c->next_hop, &o->request, e) < 0)
 		return cli_fail(CLI_USAGE, "--next-hop %s: %s", c->next_hop, e->text);
@@ -189,8 +190,9 @@ int cli_deliver(struct config *c, int argc, char **argv)
 		return CLI_OK;
 	}
 	if (first < argc)
-		return cli_fail(CLI_USAGE, "deliver: \"%s\" is no option; recipients are given by "
-					   "--to",
+		return cli_fail(CLI_USAGE,
+				"deliver: \"%s\" is no option; recipients are given by "
+				"--to",
 				argv[first]);
 	if (c->from == NULL || c->to.n == 0)
 		return cli_fail(CLI_USAGE, "deliver: --from and --to are wanted; see \"daneway "

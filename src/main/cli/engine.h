@@ -26,9 +26,9 @@ int cli_request(struct arena *a, const struct config *c, const char *domain,
 		struct dane_request *ret, struct err *e) _mustcheck_;
 
 /* --next-hop alone: "[host]:port", "[address]:port", "domain[:port]". NULL: `ret` says domain. */
-int cli_next_hop(struct arena *a, const char *text, struct dane_request *ret,
-		 struct err *e) _mustcheck_;
+int cli_next_hop(struct arena *a, const char *text, struct dane_request *ret, struct err *e)
+	_mustcheck_;
 
 /* --helo, else the host's name; lower case, A-labels. -EINVAL for one that is no host name. */
-int cli_own_name(struct arena *a, const struct config *c, const char **ret,
-		 struct err *e) _mustcheck_;
+int cli_own_name(struct arena *a, const struct config *c, const char **ret, struct err *e)
+	_mustcheck_;

@@ -8,7 +8,8 @@
 
 struct cli_lines;
 
-/* `line` without its end, borrowed; NULL at the end of input. Longer than `max`: cut, `too_long`. */
+/* `line` without its end, borrowed; NULL at the end of input. Longer than `max`: cut, `too_long`.
+ */
 typedef void cli_line_fn(void *arg, const char *line, bool too_long);
 
 struct cli_lines *cli_lines_new(struct io_loop *l, int fd, size_t max, cli_line_fn *fn, void *arg);

@@ -12,8 +12,8 @@
 #include "main/cli/lines.h"
 
 enum {
-	IN_FLIGHT = 2000,   /* domains at a time */
-	DOMAIN_LINE_MAX = 2048,   /* of "policy -": the longest name takes 1004 */
+	IN_FLIGHT = 2000,       /* domains at a time */
+	DOMAIN_LINE_MAX = 2048, /* of "policy -": the longest name takes 1004 */
 	EVIDENCE_MAX = 64 * 1024 * 1024,
 };
 
@@ -38,7 +38,8 @@ static void help(void)
 	puts("Usage: daneway policy [OPTION...] DOMAIN\n"
 	     "       daneway policy [OPTION...] -        (one domain a line from standard input)\n"
 	     "\n"
-	     "Says what a sender must do for mail to DOMAIN, by RFC 7672, from DNS alone: one JSON\n"
+	     "Says what a sender must do for mail to DOMAIN, by RFC 7672, from DNS alone: one "
+	     "JSON\n"
 	     "object, or with --explain words. Nothing is connected to.\n"
 	     "\n"
 	     "Examples:\n"
@@ -48,7 +49,8 @@ static void help(void)
 	     "  daneway policy --replay evidence.json --explain\n"
 	     "  daneway policy --next-hop '[relay.example]:587' --mode mandatory example.org\n"
 	     "\n"
-	     "Exit status: 0 decided, 75 deferred (or not to be told now), 65 no domain, 64 usage,\n"
+	     "Exit status: 0 decided, 75 deferred (or not to be told now), 65 no domain, 64 "
+	     "usage,\n"
 	     "74 a file cannot be written, 78 trust anchor, clock or another file.\n"
 	     "\n"
 	     "Options:");
@@ -159,9 +161,9 @@ static int job_begin(struct run *run, const char *domain, struct err *e)
 		return -EINVAL;
 	}
 	run->in_flight++;
-	job->decide = probe_decide_new(run->engine.loop, run->engine.resolver, &job->request,
-				       usec_add(io_now(run->engine.loop), timeout), on_decision,
-				       job);
+	job->decide =
+		probe_decide_new(run->engine.loop, run->engine.resolver, &job->request,
+				 usec_add(io_now(run->engine.loop), timeout), on_decision, job);
 	return 0;
 }
 

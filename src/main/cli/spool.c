@@ -74,8 +74,7 @@ static int copy(int in, int fd, uint64_t max_size, struct mail_message *m, struc
 	return ret == 0 ? write_all(fd, out, e) : ret;
 }
 
-int cli_spool(int in, uint64_t max_size, struct mail_message *ret_facts, int *ret_fd,
-	      struct err *e)
+int cli_spool(int in, uint64_t max_size, struct mail_message *ret_facts, int *ret_fd, struct err *e)
 {
 	int fd = open_spool(e), ret;
 	struct buf out;

@@ -8,5 +8,5 @@
  * `max_size` octets; -EINVAL: NUL or a bare CR (docs/decisions/0002); else the spool or the input
  * failed, and `e` says how.
  */
-int cli_spool(int in, uint64_t max_size, struct mail_message *ret_facts, int *ret_fd,
-	      struct err *e) _mustcheck_;
+int cli_spool(int in, uint64_t max_size, struct mail_message *ret_facts, int *ret_fd, struct err *e)
+	_mustcheck_;

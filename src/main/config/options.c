@@ -22,7 +22,7 @@ struct option_entry {
 	unsigned commands;
 	const char *argument; /* how --help calls it */
 	const char *standard; /* the default, as one would write it; NULL: none */
-	size_t most;	      /* TYPE_LIST: how many */
+	size_t most;          /* TYPE_LIST: how many */
 	const char *help;
 };
 
@@ -134,8 +134,7 @@ static int set_option(struct config *c, const struct option_entry *o, const char
 		return 0;
 	case TYPE_LIST:
 		ret = add_to_list(at, o->most, text);
-		return ret == 0 ? 0
-				: err_set(e, -EINVAL, "--%s: more than %zu", o->name, o->most);
+		return ret == 0 ? 0 : err_set(e, -EINVAL, "--%s: more than %zu", o->name, o->most);
 	case TYPE_SECONDS:
 		ret = set_seconds(at, text);
 		return ret == 0 ? 0
@@ -246,8 +245,7 @@ void config_print_options(FILE *out, enum config_command command)
 			continue;
 		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->argument != NULL ? " " : "",
 			 o->argument != NULL ? o->argument : "");
-		fprintf(out, "  %-24s %s%s%s%s\n", left, o->help,
-			o->standard != NULL ? " (" : "", o->standard != NULL ? o->standard : "",
-			o->standard != NULL ? ")" : "");
+		fprintf(out, "  %-24s %s%s%s%s\n", left, o->help, o->standard != NULL ? " (" : "",
+			o->standard != NULL ? o->standard : "", o->standard != NULL ? ")" : "");
 	}
 }
