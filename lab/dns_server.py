@@ -1,7 +1,7 @@
 """A name server that misbehaves by script.
 
-It stands before a good server (Knot, with the same zones), passes questions on and spoils the answers
-by rules: the first rule that fits decides, no rule means the honest answer. Every question is
+It stands before a good server (Knot, with the same zones), passes questions on and spoils the
+answers by rules: the first rule that fits decides, no rule means the honest answer. Every question is
 logged, so a test can prove what was *not* asked.
 """
 
@@ -42,7 +42,7 @@ TCP_MODES = ("serve", "refuse", "hang", "close")
 
 @dataclass
 class Rule:
-    """What to do with questions for `qname` (a shell pattern, without the final dot) and `qtype`."""
+    """What to do with questions for `qname` (a shell pattern, no final dot) and `qtype`."""
 
     action: str
     qname: str = "*"

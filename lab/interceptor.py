@@ -183,7 +183,7 @@ class Interceptor:
                 if kind == (IPV6_PKTINFO if six else IP_PKTINFO):
                     victim = data[:16] if six else data[8:12]
                     threading.Thread(target=_quietly, daemon=True, args=(
-                        lambda w=wire, v=victim, p=peer: self._udp_one(sock, six, w, v, p),)).start()
+                        self._udp_one, sock, six, wire, victim, peer)).start()
 
     def _udp_one(self, sock: socket.socket, six: bool, wire: bytes, victim: bytes,
                  peer: Any) -> None:
@@ -228,7 +228,7 @@ def _quietly(handler: Any, *args: Any) -> None:
         pass
     finally:
         for arg in args:
-            if isinstance(arg, socket.socket):
+            if isinstance(arg, socket.socket) and arg.type == socket.SOCK_STREAM:
                 arg.close()
 
 

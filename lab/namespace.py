@@ -3,15 +3,15 @@
 `unshare --kill-child` makes the kernel end everything inside when the outer process ends, whatever
 ends it. /run is a tmpfs, some files of /etc are bound over; nothing of the machine is changed.
 
-Inside: lo is up; every address of 198.18.0.0/15 and 2001:db8::/32 is local (AnyIP routes), so a server
-may bind any of them without `ip addr add`.
+Inside: lo is up; every address of 198.18.0.0/15 and 2001:db8::/32 is local (AnyIP routes), so a
+server may bind any of them without `ip addr add`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -50,11 +50,18 @@ def many_users() -> bool:
 
 def why_not_many_users() -> str:
     return (f"needs several user ids: run as root, or usermod --add-subuids 100000-165535 "
-            f"--add-subgids 100000-165535 {getpass.getuser()}")
+            f"--add-subgids 100000-165535 {_user()} (and install uidmap)")
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _has_subids() -> bool:
-    names = {getpass.getuser(), str(os.getuid())}
+    names = {_user(), str(os.getuid())}
     for path in ("/etc/subuid", "/etc/subgid"):
         try:
             owners = {line.split(":")[0] for line in Path(path).read_text().splitlines()}
@@ -78,6 +85,7 @@ def reexec(inner: list[str]) -> NoReturn:
     argv += ["--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc", "--",
              sys.executable, "-m", "lab.inner", *inner]
     env = {**os.environ, NEEDS: users, "PYTHONPATH": _python_path(),
+           "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
            "DANEWAY_LAB_CACHE": str(packages.cache_dir().resolve())}
     sys.stdout.flush()
     outer = subprocess.Popen(argv, env=env, preexec_fn=_die_with_parent)
@@ -141,8 +149,8 @@ def _accounts() -> tuple[str, str]:
 
 
 def refresh_libraries() -> None:
-    """Lets the dynamic linker find the libraries of the unpacked servers, also where a daemon clears
-    its environment (Postfix's master does)."""
+    """Lets the dynamic linker find the libraries of the unpacked servers, also where a daemon
+    clears its environment (Postfix's master does)."""
     conf = STATE / "ld.so.conf"
     dirs = packages.library_dirs(SERVERS)
     # The system's own directories come first: an unpacked copy never replaces a system library.

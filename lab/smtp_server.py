@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence, Union
 
@@ -31,7 +31,8 @@ class Tls:
     sni: Mapping[str, Path] = field(default_factory=dict)
     abort_unknown_sni: bool = False         # RFC 7672 section 8.1 forbids it; row P14
 
-    def context(self) -> ssl.SSLContext:
+    def context(self, on_sni: Callable[[Any, str | None, Any], int | None] | None = None,
+                ) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers(self.ciphers)
         with warnings.catch_warnings():
@@ -40,6 +41,8 @@ class Tls:
             context.maximum_version = ssl.TLSVersion[self.maximum]
         for path in self.files:
             context.load_cert_chain(path)
+        if on_sni:
+            context.sni_callback = on_sni
         return context
 
 
@@ -50,11 +53,11 @@ def anonymous() -> Tls:
 
 @dataclass
 class Smtp:
-    """What a server says. A reply is text such as "250 2.0.0 ok"; "\\n" makes it several lines; bytes
-    go out as they are.
+    """What a server says. A reply is text such as "250 2.0.0 ok"; "\\n" makes it several lines;
+    bytes go out as they are.
 
-    `replies`: by step, a reply or a list of replies used one after the other (the last stays). Steps:
-    connect EHLO HELO STARTTLS MAIL RCPT RCPT:<address> DATA . BDAT RSET NOOP QUIT; "tls:" before
+    `replies`: by step, a reply or a list of replies used one after the other (the last stays).
+    Steps: connect EHLO HELO STARTTLS MAIL RCPT RCPT:<address> DATA . BDAT RSET NOOP QUIT; "tls:" before
     a step: only inside TLS.
     """
 
@@ -65,7 +68,7 @@ class Smtp:
     extensions: Sequence[str] = EXTENSIONS
     tls_extensions: Sequence[str] | None = None
     replies: Mapping[str, Reply | Sequence[Reply]] = field(default_factory=dict)
-    after_220: str = "handshake"                # handshake close hang garbage alert
+    after_220: str = "handshake"          # handshake close hang garbage alert bad-signature
     inject: bytes = b""                         # in the same segment as the 220 (row S6)
     close_at: str = ""                          # step at which it closes without a reply
     close_after_octets: int = -1                # of message data
@@ -95,15 +98,21 @@ class Session:
 class SmtpServer:
     """Listens at (address, port) pairs, all with the same behaviour."""
 
-    def __init__(self, addresses: Sequence[str], behaviour: Smtp, log: Path, port: int = 25) -> None:
+    def __init__(self, addresses: Sequence[str], behaviour: Smtp, log: Path,
+                 port: int = 25) -> None:
         self.addresses, self.behaviour, self.log, self.port = list(addresses), behaviour, log, port
         self.sessions: list[Session] = []
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._here = threading.local()  # .session: that of this thread
+        self._context: ssl.SSLContext | None = None
+        self._by_sni: dict[str, ssl.SSLContext] = {}
 
     def start(self) -> None:
         if self.behaviour.tls:
-            self.behaviour.tls.context()  # a bad file is an error now, not in a thread later
+            self._context = self.behaviour.tls.context(self._on_sni)
+            self._by_sni = {name: Tls([path], ciphers=self.behaviour.tls.ciphers).context()
+                            for name, path in self.behaviour.tls.sni.items()}
         for address in self.addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.create_server((address, self.port), family=family, backlog=512)
@@ -141,8 +150,18 @@ class SmtpServer:
             self.sessions.append(session)
             threading.Thread(target=self._serve, args=(conn, session), daemon=True).start()
 
+    def _on_sni(self, obj: Any, name: str | None, _context: Any) -> int | None:
+        assert self.behaviour.tls
+        self._here.session.sni = name
+        if name in self._by_sni:
+            obj.context = self._by_sni[name]
+        elif self.behaviour.tls.abort_unknown_sni:
+            return int(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+        return None
+
     def _serve(self, conn: socket.socket, session: Session) -> None:
-        dialogue = _Dialogue(self.behaviour, conn, session)
+        self._here.session = session
+        dialogue = _Dialogue(self.behaviour, self._context, conn, session)
         try:
             dialogue.run()
             session.end = session.end or "closed by server"
@@ -161,8 +180,9 @@ class _Gone(Exception):
 
 
 class _Dialogue:
-    def __init__(self, behaviour: Smtp, conn: socket.socket, session: Session) -> None:
-        self.b, self.conn, self.session = behaviour, conn, session
+    def __init__(self, behaviour: Smtp, context: ssl.SSLContext | None, conn: socket.socket,
+                 session: Session) -> None:
+        self.b, self.context, self.conn, self.session = behaviour, context, conn, session
         self.conn.settimeout(300)
         self.buffer = b""
         self.secure = False
@@ -293,31 +313,39 @@ class _Dialogue:
             while self.conn.recv(65536):
                 pass
             raise _Gone("client gave up the handshake")
+        if after == "bad-signature":
+            self._bad_signature()
         self._handshake()
 
-    def _handshake(self) -> None:
+    def _bad_signature(self) -> None:
+        """A TLS 1.2 handshake whose signature over the key exchange is wrong (row C34)."""
         assert self.b.tls
-        context = self.b.tls.context()  # of this connection: the callback writes to its session
+        context = replace(self.b.tls, maximum="TLSv1_2").context()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        while True:
+            incoming.write(self.conn.recv(65536) or TLS_ALERT)
+            try:
+                tls.do_handshake()
+                raise _Gone("the client took a wrong signature")
+            except ssl.SSLWantReadError:
+                self.conn.sendall(_spoil_key_exchange(outgoing.read()))
+            except ssl.SSLError as error:
+                self.session.tls_error = str(error)
+                raise _Gone(f"handshake: {error}") from error
 
-        def on_sni(obj: Any, name: str | None, _context: ssl.SSLContext) -> int | None:
-            self.session.sni = name
-            assert self.b.tls
-            if name in self.b.tls.sni:
-                other = Tls([self.b.tls.sni[name]], ciphers=self.b.tls.ciphers)
-                obj.context = other.context()
-            elif self.b.tls.abort_unknown_sni:
-                return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-            return None
-
-        context.sni_callback = on_sni
+    def _handshake(self) -> None:
+        assert self.context
         try:
-            self.conn = context.wrap_socket(self.conn, server_side=True)
+            self.conn = self.context.wrap_socket(self.conn, server_side=True)
         except (ssl.SSLError, OSError) as error:
             self.session.tls_error = str(error)
             raise _Gone(f"handshake: {error}") from error
         assert isinstance(self.conn, ssl.SSLSocket)
         cipher = self.conn.cipher()
-        self.session.tls = {"version": self.conn.version(), "cipher": cipher[0] if cipher else None}
+        self.session.tls = {"version": self.conn.version(),
+                            "cipher": cipher[0] if cipher else None,
+                            "resumed": bool(self.conn.session_reused)}
         self.secure, self.buffer = True, b""
         self.envelope = {"from": None, "to": []}
 
@@ -371,3 +399,18 @@ class _Dialogue:
         self.session.messages.append({**self.envelope, "data": data.decode("latin-1"),
                                       "tls": self.secure})
         self.envelope, self.body = {"from": None, "to": []}, b""
+
+
+def _spoil_key_exchange(flight: bytes) -> bytes:
+    """Flips the last bit of the ServerKeyExchange message, where the signature ends."""
+    data, at = bytearray(flight), 0
+    while at + 5 <= len(data):
+        end = at + 5 + int.from_bytes(data[at + 3:at + 5], "big")
+        message = at + 5
+        while data[at] == 22 and message + 4 <= end:
+            after = message + 4 + int.from_bytes(data[message + 1:message + 4], "big")
+            if data[message] == 12:
+                data[after - 1] ^= 1
+            message = after
+        at = end
+    return bytes(data)

@@ -167,10 +167,12 @@ class World:
             daemon.wait()
         return daemon
 
-    def add_smtp(self, behaviour: Smtp, addresses: Sequence[str] = (), port: int = 25) -> SmtpServer:
+    def add_smtp(self, behaviour: Smtp, addresses: Sequence[str] = (),
+                 port: int = 25) -> SmtpServer:
         """A scripted SMTP server, by default at a new IPv4 address (`server.addresses`)."""
         at = list(addresses) or [self.address()]
-        server = SmtpServer(at, behaviour, self.logs / f"smtp-{at[0].replace(':', '_')}.jsonl", port)
+        log = self.logs / f"smtp-{at[0].replace(':', '_')}.jsonl"
+        server = SmtpServer(at, behaviour, log, port)
         self.add_daemon(server)
         return server
 

@@ -117,7 +117,7 @@ class Zone:
     salt: str = ""
     iterations: int = 0
     damages: list[Damage] = field(default_factory=list)
-    extra_dnskeys: int = 0             # large DNSKEY RRsets: RSA keys of 512 octets that sign nothing
+    extra_dnskeys: int = 0             # large sets: RSA keys of 512 octets that sign nothing
     serial: int = 1
     ttl: int = TTL
     records: dict[tuple[Name, RdataType], dns.rdataset.Rdataset] = field(default_factory=dict)

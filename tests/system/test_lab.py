@@ -158,7 +158,8 @@ def test_large_sets(fresh_world: World) -> None:
     fresh_world.add_zone(name, [f"_25._tcp TLSA 3 1 1 {n:064x}" for n in range(500)])
     fresh_world.start()
     at = fresh_world.tiers[2].addresses[0]
-    for question, rdtype, count in (("large.example", "MX", 3000), (f"_25._tcp.{name}", "TLSA", 500)):
+    for question, rdtype, count in (("large.example", "MX", 3000),
+                                    (f"_25._tcp.{name}", "TLSA", 500)):
         query = dns.message.make_query(question, rdtype, want_dnssec=True)
         answer, by_tcp = dns.query.udp_with_fallback(query, at, timeout=5)
         assert by_tcp and len(answer.answer[0]) == count

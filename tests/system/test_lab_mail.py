@@ -171,13 +171,17 @@ def test_scripted_smtp_tls_kinds(fresh_world: World) -> None:
     anon = fresh_world.add_smtp(Smtp(tls=anonymous()))
     strict = fresh_world.add_smtp(Smtp(tls=Tls([pem], abort_unknown_sni=True)))
     alert = fresh_world.add_smtp(Smtp(tls=Tls([pem]), after_220="alert"))
+    forged = fresh_world.add_smtp(Smtp(tls=Tls([pem]), after_220="bad-signature"))
     fresh_world.start()
     lax = "DEFAULT:@SECLEVEL=0"
-    assert _handshake(old, lax) == {"version": "TLSv1.1", "cipher": "ECDHE-RSA-AES256-SHA"}
+    assert _handshake(old, lax) == {"version": "TLSv1.1", "cipher": "ECDHE-RSA-AES256-SHA",
+                                    "resumed": False}
     found = _handshake(anon, "aNULL:@SECLEVEL=0")
     assert found and "A" in found["cipher"] and _handshake(anon) is None
     assert _handshake(strict, lax) is None and strict.sessions[-1].sni == "mx.test"
     assert _handshake(alert, lax) is None
+    assert _handshake(forged, lax) is None
+    assert wait_until(lambda: "decrypt error" in (forged.sessions[-1].tls_error or ""))
 
 
 def test_long_chain_and_damaged_certificates() -> None:
@@ -204,11 +208,12 @@ def test_attacker(needs_users: None, fresh_world: World) -> None:
             if mode:
                 attacker.attack(mode)
             before = len(server.messages)
-            script = (f"import smtplib, ssl; s = smtplib.SMTP({address!r}, 25, 'c.test', timeout=5);"
+            script = ("import smtplib, ssl;"
+                      f"s = smtplib.SMTP({address!r}, 25, 'c.test', timeout=5);"
                       "s.ehlo(); c = ssl.create_default_context(); c.check_hostname = False;"
                       "c.verify_mode = ssl.CERT_NONE\n"
                       "if s.has_extn('starttls'): s.starttls(context=c)\n"
-                      "s.sendmail('a@b.test', ['c@victim.example'], 'S: x\\r\\n\\r\\nsecret\\r\\n')")
+                      "s.sendmail('a@b.test', ['c@victim.example'], 'S: x\\n\\nsecret\\n')")
             done = subprocess.run([*attacker.sender, sys.executable, "-c", script],
                                   capture_output=True, text=True, timeout=30)
             assert done.returncode == 0, (mode, address, done.stderr)
