@@ -1,9 +1,9 @@
 """An attacker in the path between the sender and everybody else.
 
 Three network namespaces: the sender's, the attacker's (a router), and the lab's own, where all
-servers are. By policy routing the router treats packets *from the sender* for some ports as its own,
-so its transparent proxies end those connections in the victim's name, while its own connections to
-the same addresses go on to the real servers.
+servers are. By policy routing the router treats packets *from the sender* for some ports as its
+own, so its transparent proxies end those connections in the victim's name, while its own connections
+to the same addresses go on to the real servers.
 
     attacker = Attacker(world)
     attacker.start()
@@ -104,7 +104,8 @@ class Attacker:
 
     def attack(self, mode: str, forged: Sequence[str] = ()) -> None:
         """Starts an attack (see MODES). `forged`: zone-file lines "owner type data" for answers to
-        forge; "{key}" in them is the SHA-256 of the attacker's public key."""
+        forge; "{key}" in them is the SHA-256 of the attacker's public key; data "-" says that there
+        is nothing."""
         if mode not in MODES:
             raise ValueError(f"unknown attack: {mode}")
         self.calm()

@@ -1,8 +1,8 @@
 """A name server that misbehaves by script.
 
 It stands before a good server (Knot, with the same zones), passes questions on and spoils the
-answers by rules: the first rule that fits decides, no rule means the honest answer. Every question is
-logged, so a test can prove what was *not* asked.
+answers by rules: the first rule that fits decides, no rule means the honest answer. Every question
+is logged, so a test can prove what was *not* asked.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class DnsServer:
         if self.tcp not in TCP_MODES:
             raise ValueError(f"unknown tcp mode: {self.tcp}")
         self._closers: list[Any] = []
+        self._out = open(self.log, "a", buffering=1)
         self._tasks: set[asyncio.Task] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -177,8 +178,7 @@ class DnsServer:
 
     def _note(self, query: Query) -> None:
         self.queries.append(query)
-        with open(self.log, "a") as out:
-            out.write(json.dumps(asdict(query)) + "\n")
+        self._out.write(json.dumps(asdict(query)) + "\n")
 
     async def answer(self, wire: bytes, address: str, transport: str) -> bytes | None:
         try:

@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--keep")
     parser.add_argument("command", nargs=argparse.REMAINDER)
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: os._exit(143))
     args = parser.parse_args()
     args.command = args.command[1:] if args.command[:1] == ["--"] else args.command
     try:

@@ -166,7 +166,8 @@ class Interceptor:
                  if dns.name.from_text(line.split()[0]) == name and line.split()[1] == kind]
         if not lines:
             return answer
-        forge(reply, lines, keep=True)
+        records = [line for line in lines if not line.endswith(" -")]
+        forge(reply, records, keep=bool(records))
         reply.flags |= dns.flags.AA
         return reply.to_wire(max_size=65535)
 

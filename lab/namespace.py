@@ -27,6 +27,7 @@ SERVERS = STATE / "servers"
 INSIDE = "DANEWAY_LAB"
 NEEDS = "DANEWAY_LAB_USERS"  # "many": several user ids exist inside; "one": only root
 V4_RANGE, V6_RANGE = "198.18.0.0/15", "2001:db8::/32"
+GRACE_S = 8  # from SIGTERM to the end of everything
 HOSTNAME = "sender.lab.invalid"
 
 # Users that the servers want: name, uid, gid.
@@ -95,10 +96,13 @@ def reexec(inner: list[str]) -> NoReturn:
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
         for child in children:
             os.kill(int(child), signal.SIGTERM)
+        # Process 1 of a namespace does not hear SIGTERM before it has a handler.
+        signal.alarm(GRACE_S)
         if not children:
             outer.kill()
 
     signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGALRM, lambda _signum, _frame: outer.kill())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the command as well
     code = outer.wait()
     os._exit(code if code >= 0 else 128 - code)

@@ -47,7 +47,7 @@ def _output(*argv: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True,
                           env={**os.environ, "LC_ALL": "C"})
     if done.returncode != 0:
-        raise PackageError(f"{' '.join(argv[:3])} ...: {done.stderr.strip()}")
+        raise PackageError(f"{' '.join(argv)}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -88,13 +88,9 @@ def _download(packages: list[str], into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     argv = ["apt-get", "download", "-qq", *packages]
     done = subprocess.run(argv, cwd=into, capture_output=True, text=True)
-    if done.returncode != 0 and os.geteuid() == 0:
-        # The lists may be older than the archive.
-        subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=subprocess.DEVNULL)
-        done = subprocess.run(argv, cwd=into, capture_output=True, text=True)
     if done.returncode != 0:
         raise PackageError(f"cannot download {' '.join(packages)}: {done.stderr.strip()}\n"
-                           "try: apt-get update")
+                           "the package lists may be old or missing: apt-get update")
 
 
 def _stamp(server: str) -> dict[str, list[str]]:
@@ -113,11 +109,18 @@ def _complete(server: str, installed: set[str]) -> bool:
 def _unpack(server: str) -> None:
     print(f"lab: fetching {server}", file=sys.stderr)
     root = cache_dir()
-    packages, relied = closure(server)
     fresh, debs = root / f"{server}.new", root / f"{server}.debs"
     for old in (fresh, debs):
         shutil.rmtree(old, ignore_errors=True)
-    _download(packages, debs)
+    try:
+        packages, relied = closure(server)
+        _download(packages, debs)
+    except PackageError:
+        if os.geteuid() != 0:
+            raise
+        subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=subprocess.DEVNULL)
+        packages, relied = closure(server)
+        _download(packages, debs)
     fresh.mkdir()
     names = sorted(deb.name for deb in debs.glob("*.deb"))
     for name in names:

@@ -55,7 +55,7 @@ class Daneway:
 
     def run(self, world: World, command: str, *args: str, stdin: bytes = b"",
             timeout: float = 120, via: tuple[str, ...] = ()) -> tuple[int, Any, str]:
-        """Exit code, JSON of standard output (a list where it has several lines), standard error."""
+        """Exit code, JSON of standard output (a list if it has several lines), standard error."""
         argv = [*via, str(self.path), "--json", "--root-hints", str(world.root_hints),
                 "--trust-anchor", str(world.trust_anchor), command, *args]
         done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout)

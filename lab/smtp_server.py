@@ -57,8 +57,8 @@ class Smtp:
     bytes go out as they are.
 
     `replies`: by step, a reply or a list of replies used one after the other (the last stays).
-    Steps: connect EHLO HELO STARTTLS MAIL RCPT RCPT:<address> DATA . BDAT RSET NOOP QUIT; "tls:" before
-    a step: only inside TLS.
+    Steps: connect EHLO HELO STARTTLS MAIL RCPT RCPT:<address> DATA . BDAT RSET NOOP QUIT; "tls:"
+    before a step: only inside TLS.
     """
 
     hostname: str = "mx.test"

@@ -1,4 +1,5 @@
-"""A validating resolver (Unbound's daemon), for Postfix and Exim as senders; delv as second opinion."""
+"""A validating resolver (Unbound's daemon), for Postfix and Exim as senders; delv as second judge.
+"""
 
 from __future__ import annotations
 

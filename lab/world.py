@@ -111,8 +111,8 @@ class World:
     def add_zone(self, name: str, lines: Iterable[str] = (), *, ds: str = "ok",
                  servers: Sequence[tuple[str, Sequence[str]]] | None = None,
                  damages: Sequence[Damage] = (), **options: Any) -> Zone:
-        """Adds a zone. `servers`: (name, addresses) of its name servers, default Knot; `options` are
-        those of zones.Zone (algorithm, denial, extra_dnskeys ...)."""
+        """Adds a zone. `servers`: (name, addresses) of its name servers, default Knot; `options`
+        are those of zones.Zone (algorithm, denial, extra_dnskeys ...)."""
         if ds not in DS_KINDS:
             raise ValueError(f"unknown kind of DS: {ds}")
         zone = Zone(name, damages=list(damages), **options)

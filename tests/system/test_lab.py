@@ -39,6 +39,11 @@ def damaged() -> Iterator[World]:
         world.add_zone(f"zone-{kind}.example", ["mx A 192.0.2.1"], damages=[Damage(kind)])
     for ds in ("none", "wrong", "unknown-algorithm", "unknown-digest", "sha384", "two"):
         world.add_zone(f"ds-{ds}.example", ["mx A 192.0.2.1"], ds=ds)
+    world.add_zone("cut.example", ["mx A 192.0.2.1"])
+    world.zones["example."].zone.damages.append(Damage("corrupt", "cut", "DS"))
+    world.add_zone("proof.example", ["mx A 192.0.2.1"], denial="nsec3")
+    proof = world.zones["proof.example."].zone
+    proof.damages.append(Damage("missing", proof.hashed("mx"), "NSEC3"))
     world.add_zone("unsigned.example", ["mx A 192.0.2.1"], algorithm=None)
     world.add_zone("unsigned-ds.example", ["mx A 192.0.2.1"], algorithm=None, ds="wrong")
     for algorithm in (8, 10, 13, 14, 15, 16):
@@ -90,7 +95,8 @@ def test_standard_world(world: World, resolver: str, name: str, rdtype: str, exp
 @pytest.mark.parametrize("name, rdtype, expected", [
     *[(f"mx.{kind}.example", "A", "bogus") for kind in
       ("expired", "not-yet-valid", "missing", "corrupt", "wrong-signer", "unknown-key",
-       "zone-no-dnskey", "zone-expired", "ds-wrong", "unsigned-ds")],
+       "zone-no-dnskey", "zone-expired", "ds-wrong", "unsigned-ds", "cut")],
+    ("mx.proof.example", "A", "secure"), ("mx.proof.example", "AAAA", "bogus"),
     *[(f"other.{kind}.example", "A", "secure") for kind in
       ("expired", "not-yet-valid", "missing", "corrupt", "wrong-signer", "unknown-key")],
     *[(f"mx.{kind}.example", "A", "secure") for kind in

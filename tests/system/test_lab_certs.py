@@ -71,7 +71,8 @@ def test_tlsa(tmp_path: Path) -> None:
     leaf = _leaf()
     (tmp_path / "leaf.pem").write_text(leaf.pem())
     key = subprocess.run("openssl x509 -in leaf.pem -noout -pubkey |"
-                         "openssl pkey -pubin -outform DER", shell=True, cwd=tmp_path, capture_output=True, check=True).stdout
+                         "openssl pkey -pubin -outform DER", shell=True, cwd=tmp_path,
+                         capture_output=True, check=True).stdout
     assert leaf.tlsa(3, 1, 1) == f"3 1 1 {hashlib.sha256(key).hexdigest()}"
     assert leaf.tlsa(2, 1, 2) == f"2 1 2 {hashlib.sha512(key).hexdigest()}"
     assert leaf.tlsa(3, 1, 0) == f"3 1 0 {key.hex()}"

@@ -184,6 +184,39 @@ def test_scripted_smtp_tls_kinds(fresh_world: World) -> None:
     assert wait_until(lambda: "decrypt error" in (forged.sessions[-1].tls_error or ""))
 
 
+def _talk(server: SmtpServer, data: bytes, wait: float = 1) -> bytes:
+    """Everything the server says within `wait` seconds of silence, or until it closes."""
+    text = b""
+    with socket.create_connection((server.addresses[0], 25), 5) as sock:
+        sock.settimeout(wait)
+        sock.sendall(data)
+        try:
+            while len(text) < 1 << 20 and (more := sock.recv(65536)):
+                text += more
+        except TimeoutError:
+            text += b"(silence)"
+    return text
+
+
+def test_scripted_smtp_slow_endless_cut(fresh_world: World) -> None:
+    start = b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+    slow = fresh_world.add_smtp(Smtp(byte_delay=0.3))
+    endless = fresh_world.add_smtp(Smtp(endless_at="EHLO"))
+    hang = fresh_world.add_smtp(Smtp(hang_at="RCPT"))
+    cut = fresh_world.add_smtp(Smtp(close_after_octets=1000))
+    good = fresh_world.add_smtp(Smtp(replies={"MAIL": ["451 4.3.0 later", "250 ok"]}))
+    fresh_world.start()
+    assert _talk(slow, b"", 0.1) == b"2(silence)"
+    assert len(_talk(endless, start)) >= 1 << 20
+    assert _talk(hang, start, 0.5).endswith(b"250 2.1.0 ok\r\n(silence)")
+    assert _talk(cut, start + b"DATA\r\n" + b"x" * 2000).endswith(b"354 go\r\n")
+    assert wait_until(lambda: cut.sessions[0].end == "closed in the message as scripted")
+    said = _talk(good, b"EHLO c\r\nMAIL FROM:<a@b>\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+                 b"BDAT 3\r\nabcBDAT 4 LAST\r\nd\r\neQUIT\r\n")
+    assert b"451 4.3.0 later\r\n250 ok" in said and said.endswith(b"221 2.0.0 bye\r\n")
+    assert good.messages[0]["data"] == "abcd\r\ne" and not good.messages[0]["tls"]
+
+
 def test_long_chain_and_damaged_certificates() -> None:
     leaf = certs.chain("mx.test", depth=98)
     assert len(leaf.chain) == 100
@@ -233,6 +266,20 @@ def test_attacker(needs_users: None, fresh_world: World) -> None:
                 done = subprocess.run([*attacker.sender, sys.executable, "-c", script],
                                       capture_output=True, text=True, timeout=30)
                 assert expected in done.stdout, (name, tcp, at, done.stdout, done.stderr)
+
+
+def test_attacker_redirects(needs_users: None, fresh_world: World) -> None:
+    server = fresh_world.add_smtp(Smtp())
+    fresh_world.add_zone("victim.plain", ["@ MX 10 mx", f"mx A {server.addresses[0]}"],
+                         algorithm=None)
+    attacker = fresh_world.add_daemon(Attacker(fresh_world))
+    fresh_world.start()
+    attacker.attack("redirect", ["mx.victim.plain. A 198.18.200.1", "mx.victim.plain. AAAA -"])
+    fresh_world.add_resolver(via=attacker.sender)
+    sender = fresh_world.add_sender("dane", via=attacker.sender)
+    sender.submit("a@sender.test", ["b@victim.plain"], MESSAGE)
+    assert wait_until(lambda: "the secret body" in attacker.loot())
+    assert not server.sessions
 
 
 def test_attacker_reads_postfix_without_dane(needs_users: None, fresh_world: World) -> None:
@@ -303,6 +350,12 @@ def test_nothing_is_left(how: signal.Signals) -> None:
     runner.wait(15)
     assert wait_until(lambda: not _with(marker), 5), _with(marker)
     assert Path("/proc/self/mounts").read_text() == mounts
+
+
+def test_second_run_needs_no_network() -> None:
+    begin = time.monotonic()  # here is no route to anywhere
+    subprocess.run([str(HOME / "lab/lab"), "fetch"], check=True)
+    assert time.monotonic() - begin < 5
 
 
 def test_comes_up_in_seconds() -> None:
