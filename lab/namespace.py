@@ -26,6 +26,7 @@ STATE = Path("/run/daneway-lab")
 SERVERS = STATE / "servers"
 INSIDE = "DANEWAY_LAB"
 NEEDS = "DANEWAY_LAB_USERS"  # "many": several user ids exist inside; "one": only root
+OUTER_USER = "DANEWAY_LAB_OUTER_USER"
 V4_RANGE, V6_RANGE = "198.18.0.0/15", "2001:db8::/32"
 GRACE_S = 8  # from SIGTERM to the end of everything
 HOSTNAME = "sender.lab.invalid"
@@ -50,8 +51,9 @@ def many_users() -> bool:
 
 
 def why_not_many_users() -> str:
+    user = os.environ.get(OUTER_USER, _user())
     return (f"needs several user ids: run as root, or usermod --add-subuids 100000-165535 "
-            f"--add-subgids 100000-165535 {_user()} (and install uidmap)")
+            f"--add-subgids 100000-165535 {user} (and install uidmap)")
 
 
 def _user() -> str:
@@ -76,7 +78,7 @@ def _has_subids() -> bool:
 def reexec(inner: list[str]) -> NoReturn:
     """Runs `python3 -m lab.inner INNER...` in fresh namespaces and exits with its code."""
     argv = ["unshare"]
-    users = "many"
+    users = os.environ.get(NEEDS, "many")  # a lab in a lab: root of the outer may be alone too
     if os.geteuid() != 0:
         argv += ["--user", "--map-root-user"]
         if _has_subids():
@@ -85,7 +87,7 @@ def reexec(inner: list[str]) -> NoReturn:
             users = "one"
     argv += ["--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc", "--",
              sys.executable, "-m", "lab.inner", *inner]
-    env = {**os.environ, NEEDS: users, "PYTHONPATH": _python_path(),
+    env = {**os.environ, NEEDS: users, OUTER_USER: _user(), "PYTHONPATH": _python_path(),
            "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
            "DANEWAY_LAB_CACHE": str(packages.cache_dir().resolve())}
     sys.stdout.flush()

@@ -77,7 +77,7 @@ def daneway() -> Daneway:
     return Daneway(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # before any fixture that starts an MTA
 def needs_users() -> None:
     if not namespace.many_users():
         pytest.skip(namespace.why_not_many_users())

@@ -53,7 +53,7 @@ def _deliver(world: World, attacker: Attacker, *args: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("mode", ATTACKS)
-def test_not_one_octet(needs_users: None, attacked: Any, mode: str) -> None:
+def test_not_one_octet(attacked: Any, mode: str) -> None:
     world, attacker, server = attacked
     forged, status = ATTACKS[mode]
     before = len(server.messages)
@@ -68,7 +68,7 @@ def test_not_one_octet(needs_users: None, attacked: Any, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["strip", "mangle", "mitm"])
-def test_without_dane_he_reads_it(needs_users: None, attacked: Any, mode: str) -> None:
+def test_without_dane_he_reads_it(attacked: Any, mode: str) -> None:
     world, attacker, server = attacked
     before = len(server.messages)
     attacker.attack(mode)
@@ -79,7 +79,7 @@ def test_without_dane_he_reads_it(needs_users: None, attacked: Any, mode: str) -
     attacker.calm()
 
 
-def test_a_mere_listener_changes_nothing(needs_users: None, attacked: Any) -> None:
+def test_a_mere_listener_changes_nothing(attacked: Any) -> None:
     world, attacker, server = attacked
     before = len(server.messages)
     attacker.attack("relay")

@@ -226,7 +226,7 @@ def test_long_chain_and_damaged_certificates() -> None:
 
 # --- the attacker
 
-def test_attacker(needs_users: None, fresh_world: World) -> None:
+def test_attacker(fresh_world: World) -> None:
     pem = certs.self_signed("mx.victim.example").write(fresh_world.dir / "one.pem")
     server = fresh_world.add_smtp(Smtp(tls=Tls([pem])), [fresh_world.address(),
                                                          fresh_world.address6()])
@@ -307,7 +307,7 @@ def test_attacker_reads_postfix_without_dane(needs_users: None, fresh_world: Wor
     assert wait_until(lambda: len(server.messages) == 4, 30), "what waited arrives afterwards"
 
 
-def test_forged_tlsa_is_bogus(needs_users: None, fresh_world: World) -> None:
+def test_forged_tlsa_is_bogus(fresh_world: World) -> None:
     fresh_world.add_zone("victim.example", ["@ MX 10 mx", "_25._tcp.mx TLSA 3 1 1 " + "ab" * 32])
     attacker = fresh_world.add_daemon(Attacker(fresh_world))
     fresh_world.start()
