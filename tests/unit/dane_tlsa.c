@@ -199,6 +199,8 @@ static void text_is_bounded(void **state)
 	assert_int_equal(dane_tlsa_from_span(&a, span_of(text, room), &r, NULL), -EINVAL);
 	/* A NUL ends no record early. */
 	assert_int_equal(dane_tlsa_from_span(&a, span_of("3 1 1 ab\0cd", 11), &r, NULL), -EINVAL);
+	assert_int_equal(dane_tlsa_from_span(&a, span_of("a\0b TLSA 3 1 1 ab", 17), &r, NULL),
+			 -EINVAL);
 	free(text);
 	arena_done(&a);
 }

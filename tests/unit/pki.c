@@ -336,7 +336,12 @@ SSL_CTX *pki_server(const char *chain)
 	SSL_CTX_set_max_proto_version(ctx, 0);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION);
 	require(SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0") == 1);
+	require(SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521") == 1);
+	require(SSL_CTX_set1_sigalgs_list(ctx, "ECDSA+SHA256:ECDSA+SHA384:ed25519:"
+					       "rsa_pss_rsae_sha256:RSA+SHA256:ECDSA+SHA1:"
+					       "RSA+SHA1") == 1);
 	if (*chain == '\0')
 		return ctx;
 	require(SSL_CTX_use_certificate(ctx, find(chain, n)->x) == 1);

@@ -412,6 +412,9 @@ static void nothing_is_resumed(void **state)
 		SSL_CTX_set_max_proto_version(first->ctx, version);
 		pair_start(first);
 		assert_int_equal(pair_handshake(first), TLS_STEP_DONE);
+		if (version == TLS1_2_VERSION)
+			assert_false(SSL_SESSION_has_ticket(
+				SSL_get_session(tls_conn_ssl(first->client))));
 		tls_conn_read(first->client, text, sizeof(text), &n); /* tickets of TLS 1.3 */
 		pair_start(second);
 		assert_int_equal(pair_handshake(second), TLS_STEP_DONE);

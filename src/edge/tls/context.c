@@ -17,9 +17,9 @@ struct tls_context {
  * not, not must not).
  */
 static const char strict_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:HIGH"
-				     ":!aNULL:!eNULL:!PSK:!SRP:!aDSS:!CAMELLIA:!ARIA@SECLEVEL=1";
+				     ":!aNULL:!eNULL:!PSK:!SRP:!aDSS:!CAMELLIA:!ARIA";
 static const char lax_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:HIGH:MEDIUM"
-				  ":!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!MD5:!PSK:!SRP@SECLEVEL=0";
+				  ":!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!MD5:!PSK:!SRP";
 static const char tls13_ciphers[] =
 	"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
 static const char groups[] = "X25519:P-256:P-384:P-521:X448";
@@ -130,10 +130,12 @@ static bool configure(SSL_CTX *ctx, int version, int level, const char *ciphers,
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* the verdict is read afterwards */
 	SSL_CTX_set_max_cert_list(ctx, TLS_CHAIN_MAX);
+	/* After the ciphers: a list of openssl.cnf could carry a level of its own. */
+	if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
+		return false;
 	SSL_CTX_set_security_level(ctx, level);
 	return SSL_CTX_set_min_proto_version(ctx, version) == 1 &&
 	       SSL_CTX_set_max_proto_version(ctx, 0) == 1 &&
-	       SSL_CTX_set_cipher_list(ctx, ciphers) == 1 &&
 	       SSL_CTX_set_ciphersuites(ctx, tls13_ciphers) == 1 &&
 	       SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
 	       SSL_CTX_set1_sigalgs_list(ctx, signatures) == 1 && SSL_CTX_dane_enable(ctx) == 1;
