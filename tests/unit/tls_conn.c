@@ -382,7 +382,9 @@ static void nothing_is_renegotiated(void **state)
 		assert_int_equal(n, 0);
 	}
 	assert_int_equal(SSL_total_renegotiations(tls_conn_ssl(p->client)), 0);
-	assert_int_equal(SSL_get_options(tls_conn_ssl(p->client)) & SSL_OP_NO_COMPRESSION,
+	assert_int_equal(SSL_get_options(tls_conn_ssl(p->client)) &
+				 (SSL_OP_NO_COMPRESSION | SSL_OP_LEGACY_SERVER_CONNECT |
+				  SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION),
 			 SSL_OP_NO_COMPRESSION);
 	pair_free(p);
 }
