@@ -106,17 +106,22 @@ static void expect_failure(struct pair *p, const char *words)
 static void talks_both_ways(void **state)
 {
 	struct pair *p = pair_new("leaf ca2", "3 1 1 leaf", TLS_LEVEL_DANE);
+	struct tls_chain *sent;
 	char text[100];
 	size_t n, got;
 
 	(void)state;
 	pair_start(p);
+	assert_null(tls_conn_chain(p->client));
 	assert_int_equal(tls_conn_verdict(p->client)->kind, TLS_VERDICT_NONE);
 	assert_int_equal(pair_handshake(p), TLS_STEP_DONE);
 	assert_int_equal(tls_conn_handshake(p->client), TLS_STEP_DONE);
 	assert_string_equal(tls_conn_version(p->client), "TLSv1.3"); /* P3 */
 	assert_string_equal(tls_conn_cipher(p->client), "TLS_AES_256_GCM_SHA384");
 	assert_int_equal(tls_conn_verdict(p->client)->kind, TLS_VERDICT_MATCH);
+	sent = tls_conn_chain(p->client);
+	assert_int_equal(tls_chain_count(sent), 2);
+	tls_chain_free(sent);
 	assert_int_equal(tls_conn_read(p->client, text, sizeof(text), &n), TLS_STEP_WANT_READ);
 	assert_int_equal(n, 0);
 	assert_int_equal(tls_conn_write(p->client, span_text("EHLO a\r\n"), &n), TLS_STEP_DONE);

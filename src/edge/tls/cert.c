@@ -151,6 +151,15 @@ int tls_chain_load(const char *path, struct tls_chain **ret, struct err *e)
 	return r;
 }
 
+struct tls_chain *tls_chain_from_x509(STACK_OF(X509) * certs)
+{
+	struct tls_chain *c = xcalloc(1, sizeof(*c));
+
+	c->certs = X509_chain_up_ref(certs);
+	require(c->certs != NULL);
+	return c;
+}
+
 struct tls_chain *tls_chain_free(struct tls_chain *c)
 {
 	if (c != NULL)

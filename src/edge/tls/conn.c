@@ -294,6 +294,13 @@ const char *tls_conn_cipher(const struct tls_conn *c)
 	return tls_conn_version(c) == NULL ? NULL : SSL_get_cipher_name(c->ssl);
 }
 
+struct tls_chain *tls_conn_chain(const struct tls_conn *c)
+{
+	STACK_OF(X509) *sent = tls_conn_version(c) == NULL ? NULL : SSL_get_peer_cert_chain(c->ssl);
+
+	return sent == NULL || sk_X509_num(sent) <= 0 ? NULL : tls_chain_from_x509(sent);
+}
+
 const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c)
 {
 	return &c->verdict;

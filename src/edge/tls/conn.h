@@ -62,5 +62,7 @@ bool tls_conn_is_truncated(const struct tls_conn *c);
 /* After the handshake: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; NULL before. */
 const char *tls_conn_version(const struct tls_conn *c);
 const char *tls_conn_cipher(const struct tls_conn *c);
+/* What the peer sent, to be freed by the caller; NULL before the handshake or without one. */
+struct tls_chain *tls_conn_chain(const struct tls_conn *c);
 /* NONE before the handshake's end and at other levels than dane. Lives as long as `c`. */
 const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c);

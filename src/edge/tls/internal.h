@@ -39,6 +39,8 @@ struct span tls_name_trim(const char *name);
 /* The first error in OpenSSL's queue in words; the queue is empty afterwards. */
 const char *tls_openssl_error(char *text, size_t room);
 
+/* Takes its own references. */
+struct tls_chain *tls_chain_from_x509(STACK_OF(X509) * certs);
 STACK_OF(X509) * tls_chain_x509(const struct tls_chain *c);
 SSL *tls_conn_ssl(const struct tls_conn *c);
 /* DER of the certificate or of its key; freed with OPENSSL_free. 0 if it has none. */

@@ -15,6 +15,7 @@ static const struct {
 } commands[] = {
 	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
 	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},
+	{"tlsa", cli_tlsa, "make TLSA records, match and read them"},
 };
 
 int cli_fail(int code, const char *format, ...)

@@ -68,6 +68,30 @@ static const struct option_entry options[] = {
 	 "envelope recipient; repeat it for more"},
 	{"max-size", TYPE_BYTES, AT(max_size), CONFIG_DELIVER, "BYTES", "100M", 0,
 	 "refuse a larger message (k, M, G allowed)"},
+	{"cert", TYPE_TEXT, AT(cert), CONFIG_TLSA_MAKE, "FILE", NULL, 0,
+	 "of this certificate or chain (PEM)"},
+	{"key", TYPE_TEXT, AT(key), CONFIG_TLSA_MAKE, "FILE", NULL, 0,
+	 "of this private or public key (PEM)"},
+	{"connect", TYPE_TEXT, AT(connect), CONFIG_TLSA_MAKE, "HOST[:PORT]", NULL, 0,
+	 "of the certificate that this server presents after STARTTLS"},
+	{"usage", TYPE_TEXT, AT(usage), CONFIG_TLSA_MAKE, "N", "3", 0,
+	 "3, DANE-EE: the server's certificate; 2, DANE-TA: a CA's"},
+	{"selector", TYPE_TEXT, AT(selector), CONFIG_TLSA_MAKE, "N", "1", 0,
+	 "1, SPKI: the public key; 0, Cert: the whole certificate"},
+	{"matching", TYPE_TEXT, AT(matching), CONFIG_TLSA_MAKE, "N", "1", 0,
+	 "1, SHA2-256; 2, SHA2-512; 0, Full: all of it"},
+	{"host", TYPE_TEXT, AT(host), CONFIG_TLSA_MAKE, "NAME", NULL, 0,
+	 "print a whole zone-file line for this MX host"},
+	{"port", TYPE_TEXT, AT(port), CONFIG_TLSA_MAKE, "N", NULL, 0, "port in that line (25)"},
+	{"ttl", TYPE_TEXT, AT(ttl), CONFIG_TLSA_MAKE, "S", NULL, 0, "TTL in that line (3600)"},
+	{"chain", TYPE_TEXT, AT(chain), CONFIG_TLSA_MATCH, "FILE", NULL, 0,
+	 "the chain as the server sends it, its own certificate first (PEM)"},
+	{"record", TYPE_LIST, AT(record), CONFIG_TLSA_MATCH, "RECORD", NULL, CONFIG_RECORDS_MAX,
+	 "a TLSA record; repeat it for the whole RRset"},
+	{"name", TYPE_LIST, AT(name), CONFIG_TLSA_MATCH, "NAME", NULL, CONFIG_NAMES_MAX,
+	 "a name that usage 2 accepts, the TLSA base domain first"},
+	{"time", TYPE_TEXT, AT(time), CONFIG_TLSA_MATCH, "SECONDS", NULL, 0,
+	 "check dates as of this time (since 1970) instead of now"},
 };
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -169,6 +193,8 @@ void config_done(struct config *c)
 {
 	free(c->forward.items);
 	free(c->to.items);
+	free(c->record.items);
+	free(c->name.items);
 }
 
 /* The letters that a wrong word shares with an option, for a suggestion. */

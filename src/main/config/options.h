@@ -13,6 +13,8 @@
 enum {
 	CONFIG_FORWARD_MAX = 16,
 	CONFIG_RECIPIENTS_MAX = 10000,
+	CONFIG_RECORDS_MAX = 1000,
+	CONFIG_NAMES_MAX = 100,
 };
 
 struct config_list {
@@ -41,11 +43,21 @@ struct config {
 	const char *from;
 	struct config_list to;
 	int64_t max_size;
+	/* tlsa make; fields as written, NULL where the command's help names the default */
+	const char *usage, *selector, *matching;
+	const char *cert, *key, *connect;
+	const char *host, *port, *ttl;
+	/* tlsa match */
+	const char *chain, *time;
+	struct config_list record, name;
 };
 
 enum config_command {
 	CONFIG_POLICY = 1,
 	CONFIG_DELIVER = 2,
+	CONFIG_TLSA_MAKE = 4,
+	CONFIG_TLSA_MATCH = 8,
+	CONFIG_TLSA_PARSE = 16,
 	CONFIG_ANY = 255,
 };
 
