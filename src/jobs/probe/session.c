@@ -426,6 +426,11 @@ const struct smtp_result *probe_session_result(const struct probe_session *s)
 	return smtp_client_result(s->client);
 }
 
+struct tls_chain *probe_session_chain(const struct probe_session *s)
+{
+	return s->tls != NULL ? tls_conn_chain(s->tls) : NULL;
+}
+
 const struct smtp_caps *probe_session_caps(const struct probe_session *s)
 {
 	return smtp_client_caps(s->client);

@@ -63,4 +63,6 @@ void probe_session_give_up(struct probe_session *s);
 const struct smtp_result *probe_session_result(const struct probe_session *s);
 /* Valid until the session changes or is freed. */
 struct probe_report probe_session_report(const struct probe_session *s);
+/* The certificates that the server sent, freed by the caller; NULL without TLS or without any. */
+struct tls_chain *probe_session_chain(const struct probe_session *s);
 const struct smtp_caps *probe_session_caps(const struct probe_session *s);

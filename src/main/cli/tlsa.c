@@ -12,6 +12,7 @@
 #include "edge/tls/dane.h"
 #include "edge/tls/der.h"
 #include "main/cli/cli.h"
+#include "main/cli/fetch.h"
 
 enum {
 	MATCHED = 0,
@@ -203,21 +204,10 @@ static int make_from_key(struct making *m, const char *path)
 	return 0;
 }
 
-/*
- * The chain that a live server presents: 0 and the chain, to be freed by the caller, or an exit
- * code after one line on stderr. It wants DNS and an SMTP session, which this file has not.
- */
-static int fetch_chain(const struct config *c, struct tls_chain **ret)
-{
-	(void)ret;
-	return cli_fail(CLI_UNAVAILABLE,
-			"--connect %s: not yet; give the server's chain with --cert", c->connect);
-}
-
 static int make_from_server(struct making *m, const struct config *c)
 {
 	_cleanup_(tls_chain_freep) struct tls_chain *chain = NULL;
-	int code = fetch_chain(c, &chain);
+	int code = cli_fetch_chain(c, c->connect, &chain);
 
 	return code != 0 ? code : make_from_chain(m, chain, c->connect);
 }
