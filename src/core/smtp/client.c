@@ -106,6 +106,7 @@ struct smtp_client {
 	bool unasked; /* the reply being read began before its command was out */
 	struct awaited queue[SMTP_PIPELINE_MAX];
 	size_t head, n_queue;
+	size_t recipient; /* of the reply being handled */
 
 	struct smtp_caps caps;
 	struct smtp_tx *tx;
@@ -127,7 +128,7 @@ struct state_row {
 struct command_row {
 	enum smtp_stage stage;
 	int seconds;
-	enum state (*reply)(struct smtp_client *, const struct smtp_reply *, size_t recipient);
+	enum state (*reply)(struct smtp_client *, const struct smtp_reply *);
 };
 
 static const struct state_row states[STAY];
@@ -284,10 +285,8 @@ static enum state enter_greeting(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_greeting(struct smtp_client *c, const struct smtp_reply *r,
-				 size_t recipient)
+static enum state reply_greeting(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
 	if (r->code == 220)
 		return EHLO;
 	return is_refusal(r) ? end_with_quit(c, SMTP_END_REPLY, "the greeting refuses")
@@ -302,6 +301,14 @@ static enum state enter_ehlo(struct smtp_client *c)
 	snprintf(text, sizeof(text), "EHLO %s", c->helo);
 	say(c, COMMAND_EHLO, 0, text);
 	return STAY;
+}
+
+/* Why there is, or will be, no TLS: kept, for a session may go on without it. */
+static void keep_starttls_reply(struct smtp_client *c)
+{
+	memcpy(c->starttls_text, c->reply_text, sizeof(c->starttls_text));
+	c->report.starttls_reply = c->report.reply;
+	c->report.starttls_reply.text = c->starttls_text;
 }
 
 /* After an EHLO in clear: STARTTLS, or on without it, or no further. */
@@ -324,9 +331,8 @@ static enum state after_clear_ehlo(struct smtp_client *c)
 	require(false);
 }
 
-static enum state reply_ehlo(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_ehlo(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
 	if (r->code == 250) {
 		c->caps = smtp_caps_from_ehlo(r);
 		/* Inside TLS the offer of STARTTLS means nothing (S12). */
@@ -336,6 +342,8 @@ static enum state reply_ehlo(struct smtp_client *c, const struct smtp_reply *r, 
 		return end_with_quit(c, SMTP_END_REPLY, "EHLO is refused");
 	if (smtp_reply_class(r) != 5)
 		return unexpected(c);
+	if (c->channel == CLEAR)
+		keep_starttls_reply(c);
 	if (may_say(c, COMMAND_HELO))
 		return HELO;
 	c->report.starttls = SMTP_STARTTLS_ABSENT; /* S2 */
@@ -352,9 +360,8 @@ static enum state enter_helo(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_helo(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_helo(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
 	if (is_refusal(r))
 		return end_with_quit(c, SMTP_END_REPLY, "EHLO and HELO are refused");
 	if (r->code != 250)
@@ -369,13 +376,9 @@ static enum state enter_starttls(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_starttls(struct smtp_client *c, const struct smtp_reply *r,
-				 size_t recipient)
+static enum state reply_starttls(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
-	memcpy(c->starttls_text, c->reply_text, sizeof(c->starttls_text));
-	c->report.starttls_reply = c->report.reply;
-	c->report.starttls_reply.text = c->starttls_text;
+	keep_starttls_reply(c);
 	if (r->code == 220) {
 		c->report.starttls = SMTP_STARTTLS_STARTED;
 		return HANDSHAKE;
@@ -413,11 +416,10 @@ static enum state enter_quit(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_quit(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_quit(struct smtp_client *c, const struct smtp_reply *r)
 {
 	(void)c;
 	(void)r;
-	(void)recipient;
 	return CLOSED;
 }
 
@@ -438,9 +440,8 @@ static enum state enter_rset(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_rset(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_rset(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
 	if (smtp_reply_class(r) != 2)
 		return unexpected(c);
 	c->in_transaction = false;
@@ -505,9 +506,8 @@ static enum state enter_envelope(struct smtp_client *c)
 	return say_envelope(c);
 }
 
-static enum state reply_mail(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_mail(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
 	if (smtp_reply_class(r) == 2)
 		c->in_transaction = true;
 	else if (is_refusal(r))
@@ -517,20 +517,19 @@ static enum state reply_mail(struct smtp_client *c, const struct smtp_reply *r, 
 	return say_envelope(c);
 }
 
-static enum state reply_rcpt(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_rcpt(struct smtp_client *c, const struct smtp_reply *r)
 {
 	if (smtp_reply_class(r) == 2)
-		smtp_tx_accept(c->tx, recipient);
+		smtp_tx_accept(c->tx, c->recipient);
 	else if (is_refusal(r))
-		smtp_tx_settle(c->tx, recipient, SMTP_STAGE_RCPT, &c->report.reply);
+		smtp_tx_settle(c->tx, c->recipient, SMTP_STAGE_RCPT, &c->report.reply);
 	else
 		return unexpected(c);
 	return say_envelope(c);
 }
 
-static enum state reply_data(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_data(struct smtp_client *c, const struct smtp_reply *r)
 {
-	(void)recipient;
 	if (is_refusal(r)) {
 		smtp_tx_settle_all(c->tx, SMTP_STAGE_DATA, &c->report.reply);
 		return READY;
@@ -565,11 +564,10 @@ static enum state enter_final(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_body(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_body(struct smtp_client *c, const struct smtp_reply *r)
 {
 	enum smtp_stage stage = c->state == FINAL ? SMTP_STAGE_FINAL : SMTP_STAGE_BODY;
 
-	(void)recipient;
 	if (!is_refusal(r) && (stage != SMTP_STAGE_FINAL || smtp_reply_class(r) != 2))
 		return end(c, SMTP_END_PROTOCOL, "a reply in the middle of the message");
 	smtp_tx_settle_all(c->tx, stage, &c->report.reply);
@@ -588,11 +586,10 @@ static enum state enter_empty(struct smtp_client *c)
 	return STAY;
 }
 
-static enum state reply_empty(struct smtp_client *c, const struct smtp_reply *r, size_t recipient)
+static enum state reply_empty(struct smtp_client *c, const struct smtp_reply *r)
 {
 	(void)c;
 	(void)r;
-	(void)recipient;
 	return READY;
 }
 
@@ -645,16 +642,17 @@ static enum state on_reply(struct smtp_client *c, const struct smtp_reply *r)
 		return CLOSED;
 	note_reply(c, r);
 	if (r->code == 421) { /* RFC 5321 section 3.8: at any time, then the server closes */
-		bool to_starttls = c->state == STARTTLS && !c->unasked;
-
-		if (to_starttls)
-			reply_starttls(c, r, 0);
+		if (c->state == STARTTLS && !c->unasked && c->tls == SMTP_TLS_REQUIRED) {
+			reply_starttls(c, r);
+			return CLOSED;
+		}
 		return end(c, SMTP_END_REPLY, "the server closes the session");
 	}
 	if (c->unasked)
 		return on_bad_input(c, "a reply that came before its command");
 	a = answered(c);
-	return commands[a.command].reply(c, r, a.recipient);
+	c->recipient = a.recipient;
+	return commands[a.command].reply(c, r);
 }
 
 void smtp_client_feed(struct smtp_client *c, struct span in, usec_t now)
