@@ -106,6 +106,10 @@ static void a_nul_is_refused(void **state)
 	buf_init(&out, 100);
 	assert_int_equal(run("a\n\0b\n", 5, 100, 100, &m, &out, &e), -EINVAL);
 	assert_string_equal(e.text, "line 2: a NUL octet");
+	/* The first fault is named, at any cut. */
+	buf_clear(&out);
+	assert_int_equal(run("a\0\rb\n", 5, 100, 100, &m, &out, &e), -EINVAL);
+	assert_string_equal(e.text, "line 1: a NUL octet");
 	buf_done(&out);
 }
 

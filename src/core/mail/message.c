@@ -94,6 +94,7 @@ int mail_message_feed(struct mail_message *m, struct span in, struct buf *out, s
 		const uint8_t *lf = memchr(in.p, '\n', in.n);
 		struct span text = span_of(in.p, lf == NULL ? in.n : (size_t)(lf - in.p));
 		const uint8_t *cr;
+		bool bare = false;
 		int ret;
 
 		in = span_skip(in, text.n + 1);
@@ -101,14 +102,15 @@ int mail_message_feed(struct mail_message *m, struct span in, struct buf *out, s
 			return bare_cr(m, e);
 		cr = text.n == 0 ? NULL : memchr(text.p, '\r', text.n);
 		if (cr != NULL) {
-			if (cr != text.p + text.n - 1)
-				return bare_cr(m, e);
-			text.n--;
+			bare = cr != text.p + text.n - 1;
+			text.n = (size_t)(cr - text.p);
 			m->after_cr = true;
 		}
 		ret = take_text(m, text, out, e);
 		if (ret < 0)
 			return ret;
+		if (bare)
+			return bare_cr(m, e);
 		if (lf == NULL)
 			return 0;
 		m->after_cr = false;

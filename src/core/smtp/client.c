@@ -401,8 +401,7 @@ static enum state enter_handshake(struct smtp_client *c)
 /* Everything learned in clear is forgotten here (RFC 3207 section 4.2; S11). */
 static enum state tls_is_up(struct smtp_client *c)
 {
-	smtp_reply_reader_done(&c->reader);
-	smtp_reply_reader_init(&c->reader);
+	require(smtp_reply_reader_is_idle(&c->reader)); /* S6: HANDSHAKE takes no byte */
 	c->caps = (struct smtp_caps){0};
 	c->channel = ENCRYPTED;
 	c->report.starttls = SMTP_STARTTLS_DONE;
@@ -727,13 +726,14 @@ void smtp_client_event(struct smtp_client *c, enum smtp_event event, const char 
 			next = on_expected(c, VERDICT, STAY);
 		break;
 	case SMTP_EVENT_EOF:
-		next = on_loss(c, SMTP_END_EOF, "the server closed the connection");
+		next = on_loss(c, SMTP_END_EOF,
+			       text == NULL ? "the server closed the connection" : text);
 		break;
 	case SMTP_EVENT_IO_ERROR:
 		next = on_loss(c, SMTP_END_IO_ERROR, text);
 		break;
 	case SMTP_EVENT_TIMEOUT:
-		next = on_loss(c, SMTP_END_TIMEOUT, "no answer in time");
+		next = on_loss(c, SMTP_END_TIMEOUT, text == NULL ? "no answer in time" : text);
 		break;
 	}
 	move_to(c, next);

@@ -65,7 +65,7 @@ enum smtp_event {
 	SMTP_EVENT_REFUSED,    /* ... with text */
 	SMTP_EVENT_EOF,        /* the peer closed, in order */
 	SMTP_EVENT_IO_ERROR,   /* the connection failed, TLS included; with text */
-	SMTP_EVENT_TIMEOUT,    /* the deadline is past, or the driver will wait no longer */
+	SMTP_EVENT_TIMEOUT,    /* the deadline is past, or the driver waits no more; text or NULL */
 };
 
 enum smtp_want {
