@@ -129,9 +129,10 @@ static void talks_both_ways(void **state)
 	assert_int_equal(SSL_read_ex(p->server, text, sizeof(text), &got), 1);
 	assert_int_equal(got, 8);
 	assert_int_equal(SSL_write_ex(p->server, "250 b\r\n", 7, &got), 1);
-	/* Read in parts: what waits inside comes without the socket being readable. */
-	assert_int_equal(tls_conn_read(p->client, text, 3, &n), TLS_STEP_DONE);
+	while (tls_conn_read(p->client, text, 3, &n) == TLS_STEP_WANT_READ)
+		continue; /* the tickets of TLS 1.3, one a call */
 	assert_int_equal(n, 3);
+	/* Read in parts: what waits inside comes without the socket being readable. */
 	assert_int_equal(tls_conn_read(p->client, text, sizeof(text), &n), TLS_STEP_DONE);
 	assert_int_equal(n, 4);
 	assert_int_equal(tls_conn_read(p->client, text, sizeof(text), &n), TLS_STEP_WANT_READ);
@@ -513,7 +514,8 @@ static void ends_are_told_apart(void **state)
 		if (clean)
 			SSL_shutdown(p->server);
 		close_server(p);
-		assert_int_equal(tls_conn_read(p->client, text, sizeof(text), &n), TLS_STEP_EOF);
+		while (tls_conn_read(p->client, text, sizeof(text), &n) == TLS_STEP_WANT_READ)
+			continue;
 		assert_int_equal(tls_conn_read(p->client, text, sizeof(text), &n), TLS_STEP_EOF);
 		assert_int_equal(tls_conn_is_truncated(p->client), !clean);
 		assert_string_equal(tls_conn_error(p->client), "");
@@ -586,6 +588,25 @@ static void a_hundred_certificates(void **state)
 		assert_int_equal(tls_conn_verdict(p->client)->kind, rows[i].kind);
 		pair_free(p);
 	}
+}
+
+/* A peer that sends tickets without end gets one of them looked at in each call. */
+static void a_flood_of_tickets(void **state)
+{
+	struct pair *p = pair_new("leaf", "3 1 1 leaf", TLS_LEVEL_DANE);
+	size_t waits = 0, n;
+	char octet;
+
+	(void)state;
+	SSL_CTX_set_num_tickets(p->ctx, 50);
+	pair_start(p);
+	assert_int_equal(pair_handshake(p), TLS_STEP_DONE);
+	assert_int_equal(SSL_write_ex(p->server, "x", 1, &n), 1);
+	while (tls_conn_read(p->client, &octet, 1, &n) == TLS_STEP_WANT_READ)
+		waits++;
+	assert_int_equal(n, 1);
+	assert_int_equal(waits, 50);
+	pair_free(p);
 }
 
 /* Moves what waits at `from` to `to`, at most `room` octets. */
@@ -698,6 +719,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_sigpipe),
 		cmocka_unit_test(chains_are_bounded),
 		cmocka_unit_test(a_hundred_certificates),
+		cmocka_unit_test(a_flood_of_tickets),
 		cmocka_unit_test(every_cut_of_the_handshake),
 	};
 

@@ -35,7 +35,7 @@ struct tls_client_spec {
 
 /*
  * Borrows `context` and `fd`; `spec` is not kept. NULL and `e`: at level dane without a base domain
- * or without a usable record, or with a name that is none (-EINVAL).
+ * that is a host name, or without a usable record (-EINVAL).
  */
 struct tls_conn *tls_conn_new(struct tls_context *context, int fd,
 			      const struct tls_client_spec *spec, struct err *e) _mustcheck_;
@@ -46,7 +46,8 @@ struct tls_conn *tls_conn_free(struct tls_conn *c);
 enum tls_step tls_conn_handshake(struct tls_conn *c);
 /*
  * DONE with 1 to `room` octets. Read until WANT_READ: decrypted octets may wait inside, of which
- * the socket knows nothing.
+ * the socket knows nothing. After WANT_READ the socket knows all there is, but may be readable at
+ * once: a call takes one message that is no data (a ticket), not all that a peer floods us with.
  */
 enum tls_step tls_conn_read(struct tls_conn *c, void *p, size_t room, size_t *ret_n);
 /* DONE with 1 to `in.n` octets taken. After WANT_* the same octets come first in the next call. */

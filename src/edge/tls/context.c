@@ -127,6 +127,8 @@ static bool configure(SSL_CTX *ctx, int version, int level, const char *ciphers,
 					 SSL_OP_NO_TICKET | SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
+	/* One message a call: a peer that floods us with tickets cannot keep the loop's thread. */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* the verdict is read afterwards */
 	SSL_CTX_set_max_cert_list(ctx, TLS_CHAIN_MAX);

@@ -98,23 +98,23 @@ bool tls_name_is_host(struct span name)
 	return label > 0 && letter;
 }
 
-static int reference_identifier(const char *name, char *ret, struct err *e)
+static bool reference_identifier(const char *name, char *ret)
 {
 	struct span s = tls_name_trim(name);
 
 	if (!tls_name_is_host(s))
-		return err_set(e, -EINVAL, "\"%.100s\" is no host name to compare with", name);
+		return false;
 	memcpy(ret, s.p, s.n);
 	ret[s.n] = '\0';
-	return 0;
+	return true;
 }
 
 static int set_names(SSL *ssl, const struct tls_dane_spec *spec, struct err *e)
 {
 	char name[HOST_MAX + 1] = "no-name.invalid";
 
-	if (spec->base != NULL && reference_identifier(spec->base, name, e) < 0)
-		return -EINVAL;
+	if (spec->base != NULL && !reference_identifier(spec->base, name))
+		return err_set(e, -EINVAL, "\"%.100s\" is no host name", spec->base);
 	/* SNI and first reference identifier in one (P4, N1). */
 	if (SSL_dane_enable(ssl, name) <= 0)
 		return err_set(e, -EINVAL, "OpenSSL does not take the name \"%s\"", name);
@@ -123,8 +123,9 @@ static int set_names(SSL *ssl, const struct tls_dane_spec *spec, struct err *e)
 		return 0;
 	}
 	for (size_t i = 0; i < spec->n_names; i++) {
-		if (reference_identifier(spec->names[i], name, e) < 0)
-			return -EINVAL;
+		/* The end of an alias may be any name: one that no certificate can have. */
+		if (!reference_identifier(spec->names[i], name))
+			continue;
 		if (SSL_add1_host(ssl, name) != 1)
 			return err_set(e, -EINVAL, "OpenSSL does not take the name \"%s\"", name);
 	}
@@ -331,12 +332,14 @@ static const char *reason(const SSL *ssl, enum tls_verdict_kind k, X509 *leaf, s
 static void set_matched(const SSL *ssl, int depth, struct arena *a, struct tls_verdict *v)
 {
 	SSL *s = (SSL *)(uintptr_t)ssl; /* OpenSSL's readers take no const */
-	const unsigned char *data;
+	const unsigned char *data = NULL;
 	uint8_t head[3], *rdata;
 	const char *name = SSL_get0_peername(s);
-	size_t n;
+	size_t n = 0;
 
-	require(SSL_get0_dane_tlsa(s, &head[0], &head[1], &head[2], &data, &n) >= 0);
+	/* A depth that is not negative has its record: OpenSSL sets both together. */
+	require(SSL_get0_dane_tlsa(s, &head[0], &head[1], &head[2], &data, &n) == depth &&
+		data != NULL);
 	rdata = arena_alloc(a, sizeof(head) + n);
 	memcpy(rdata, head, sizeof(head));
 	memcpy(rdata + sizeof(head), data, n);

@@ -23,7 +23,8 @@ struct tls_dane_spec {
 	 * is taken off. NULL only in tls_dane_match: names are not checked.
 	 */
 	const char *base;
-	const char *const *names; /* further reference identifiers (N2, N3) */
+	/* Further reference identifiers (N2, N3); one that is no host name is left out. */
+	const char *const *names;
 	size_t n_names;
 	const struct dane_tlsa *records; /* all of the RRset: what is unusable is left out here */
 	size_t n_records;
@@ -69,7 +70,7 @@ struct tls_verdict {
 
 /*
  * The verdict on a chain as a server would send it, without a handshake. 0 for every verdict;
- * -EINVAL: a name of `spec` is none. Strings live in the arena.
+ * -EINVAL: the base domain is no host name. Strings live in the arena.
  */
 int tls_dane_match(struct tls_context *c, const struct tls_dane_spec *spec,
 		   const struct tls_chain *chain, struct arena *a, struct tls_verdict *ret,

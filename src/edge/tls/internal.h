@@ -21,7 +21,7 @@ struct tls_socket {
 
 /*
  * The one function that arms DANE: flags, names, purpose, time, records. The number of records
- * that OpenSSL took, or -EINVAL for a name that is none.
+ * that OpenSSL took, or -EINVAL for a base domain that is no host name.
  */
 int tls_dane_prepare(SSL *ssl, const struct tls_dane_spec *spec, struct err *e) _mustcheck_;
 
