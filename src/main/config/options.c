@@ -33,7 +33,6 @@ enum {
 };
 
 static const struct option_entry options[] = {
-	{"config", TYPE_TEXT, AT(config), CONFIG_ANY, "FILE", NULL, 0, "read this configuration"},
 	{"root-hints", TYPE_TEXT, AT(root_hints), CONFIG_ANY, "FILE", NULL, 0,
 	 "root name servers (BIND style) instead of the built-in list"},
 	{"trust-anchor", TYPE_TEXT, AT(trust_anchor), CONFIG_ANY, "FILE", NULL, 0,

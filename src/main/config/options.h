@@ -1,6 +1,7 @@
 /*
  * The one table of options: name, type, default, help, and which commands take it. The command
- * line is read by it; the configuration file (with `serve`) has the same keys with "_" for "-".
+ * line is read by it; the configuration file that comes with the gateway will have the same keys,
+ * with "_" for "-", and --config with it.
  */
 #pragma once
 
@@ -25,7 +26,6 @@ struct config_list {
 /* Strings point into argv. */
 struct config {
 	/* global */
-	const char *config;
 	const char *root_hints, *trust_anchor;
 	struct config_list forward;
 	usec_t dns_timeout, connect_timeout;
