@@ -40,5 +40,10 @@ char *xstrdup(const char *s)
 
 char *xstrndup(const char *s, size_t n)
 {
-	return checked(strndup(s, n));
+	size_t length = strnlen(s, n);
+	char *copy = xmalloc(length + 1);
+
+	memcpy(copy, s, length);
+	copy[length] = '\0';
+	return copy;
 }
