@@ -40,6 +40,12 @@ static inline unsigned smtp_reply_class(const struct smtp_reply *r)
 	return r->code / 100;
 }
 
+/* 4yz or 5yz: the command was not done. */
+static inline bool smtp_reply_is_refusal(const struct smtp_reply *r)
+{
+	return smtp_reply_class(r) == 4 || smtp_reply_class(r) == 5;
+}
+
 /*
  * The whole reply on one line for logs and people: "550 5.1.1 no such user; really none". Printable
  * UTF-8 only, other octets as '?'; cut at SMTP_REPLY_TEXT_MAX.
