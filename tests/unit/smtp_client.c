@@ -435,6 +435,16 @@ static void deadlines(void **state)
 	assert_int_equal(smtp_client_deadline(c), 510 * second);
 	smtp_client_free(c);
 
+	/* Pipelined: each reply has its own time, from when the one before it came. */
+	c = session(SMTP_TLS_NONE, "250-mx\r\n250 PIPELINING\r\n");
+	assert_int_equal(smtp_client_mail(c, &m, 10 * second), 0);
+	send_all(c, 10 * second);
+	smtp_client_feed(c, span_text("250 ok\r\n250 "), 20 * second);
+	assert_int_equal(smtp_client_deadline(c), 320 * second); /* RCPT */
+	smtp_client_feed(c, span_text("ok\r\n"), 30 * second);
+	assert_int_equal(smtp_client_deadline(c), 150 * second); /* DATA */
+	smtp_client_free(c);
+
 	c = session(SMTP_TLS_REQUIRED, "250-mx\r\n250 STARTTLS\r\n");
 	assert_int_equal(smtp_client_deadline(c), 122 * second);
 	send_all(c, 2 * second);

@@ -171,8 +171,6 @@ static enum state on_reply(struct smtp_client *c, const struct smtp_reply *r)
 {
 	struct awaited a;
 
-	if (c->state == QUIT)
-		return CLOSED;
 	note_reply(c, r);
 	if (r->code == 421) { /* RFC 5321 section 3.8: at any time, then the server closes */
 		if (c->state == STARTTLS && !c->unasked && c->tls == SMTP_TLS_REQUIRED) {

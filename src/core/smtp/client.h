@@ -31,6 +31,9 @@
  *		}
  *	}
  *
+ * When a write fails, read what has come before the event IO_ERROR: a server that refuses in the
+ * middle of a message says why and closes.
+ *
  * LMTP (RFC 2033) would be another greeting word and one final reply for each accepted recipient;
  * the queue of awaited replies has room for both.
  */

@@ -33,16 +33,14 @@ static void decide_by_offer(struct smtp_tx *tx, const struct smtp_mail *mail,
 {
 	if (caps->size_limit > 0 && mail->size > caps->size_limit)
 		refuse_all(tx, SMTP_REASON_TOO_LARGE, (struct smtp_status){5, 3, 4});
-	if (mail->eightbit && !caps->eightbit)
-		refuse_all(tx, SMTP_REASON_NO_8BITMIME, (struct smtp_status){5, 6, 3});
-	if (caps->smtputf8)
-		return;
-	if (mail->smtputf8 || mail->from->smtputf8)
+	if (!caps->smtputf8 && (mail->smtputf8 || mail->from->smtputf8))
 		refuse_all(tx, SMTP_REASON_NO_SMTPUTF8, (struct smtp_status){5, 6, 7});
-	for (size_t i = 0; i < tx->result.n_recipients; i++)
+	for (size_t i = 0; i < tx->result.n_recipients && !caps->smtputf8; i++)
 		if (tx->recipients[i].smtputf8 && tx->recipients[i].fate == SMTP_FATE_OPEN)
 			seal(tx, i, SMTP_FATE_FAILED, SMTP_REASON_NO_SMTPUTF8, SMTP_STAGE_RCPT,
 			     (struct smtp_status){5, 6, 7});
+	if (mail->eightbit && !caps->eightbit)
+		refuse_all(tx, SMTP_REASON_NO_8BITMIME, (struct smtp_status){5, 6, 3});
 }
 
 static const char *parameters_of(struct smtp_tx *tx, const struct smtp_mail *mail,
