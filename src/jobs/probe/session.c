@@ -79,29 +79,6 @@ static unsigned want_of(enum tls_step step)
 	return step == TLS_STEP_WANT_READ ? IO_READ : IO_WRITE;
 }
 
-static unsigned write_some(struct probe_session *s)
-{
-	struct span out = smtp_client_output(s->client);
-	size_t n = 0;
-
-	switch (stream_write(s, out, &n)) {
-	case TLS_STEP_DONE:
-		smtp_client_sent(s->client, n, io_now(s->loop));
-		return 0;
-	case TLS_STEP_WANT_READ:
-		return IO_READ;
-	case TLS_STEP_WANT_WRITE:
-		return IO_WRITE;
-	case TLS_STEP_EOF:
-		smtp_client_event(s->client, SMTP_EVENT_EOF, NULL, io_now(s->loop));
-		return 0;
-	case TLS_STEP_FAILED:
-		stream_failed(s);
-		return 0;
-	}
-	return 0;
-}
-
 static unsigned read_some(struct probe_session *s)
 {
 	uint8_t piece[PIECE];
@@ -120,6 +97,45 @@ static unsigned read_some(struct probe_session *s)
 		return 0;
 	case TLS_STEP_FAILED:
 		stream_failed(s);
+		return 0;
+	}
+	return 0;
+}
+
+/*
+ * A server that refuses in the middle of a message says so and closes; then writing fails while its
+ * reply still waits to be read. (Within TLS nothing can be read after a failure; there step() reads
+ * ahead of each piece.)
+ */
+static void write_failed(struct probe_session *s)
+{
+	const char *text = s->tls != NULL ? tls_conn_error(s->tls) : strerror(errno);
+
+	for (int i = 0; s->tls == NULL && i < STEPS_A_TURN; i++)
+		if (smtp_client_want(s->client) == SMTP_WANT_CLOSE || read_some(s) != 0)
+			break;
+	if (smtp_client_want(s->client) != SMTP_WANT_CLOSE)
+		smtp_client_event(s->client, SMTP_EVENT_IO_ERROR, text, io_now(s->loop));
+}
+
+static unsigned write_some(struct probe_session *s)
+{
+	struct span out = smtp_client_output(s->client);
+	size_t n = 0;
+
+	switch (stream_write(s, out, &n)) {
+	case TLS_STEP_DONE:
+		smtp_client_sent(s->client, n, io_now(s->loop));
+		return 0;
+	case TLS_STEP_WANT_READ:
+		return IO_READ;
+	case TLS_STEP_WANT_WRITE:
+		return IO_WRITE;
+	case TLS_STEP_EOF:
+		smtp_client_event(s->client, SMTP_EVENT_EOF, NULL, io_now(s->loop));
+		return 0;
+	case TLS_STEP_FAILED:
+		write_failed(s);
 		return 0;
 	}
 	return 0;
@@ -253,11 +269,11 @@ static unsigned step(struct probe_session *s)
 			return 0;
 		return listen_too(s, need); /* idle: a 421 or an end may come */
 	case SMTP_WANT_BODY:
-		if (need == 0) {
+		if (need != 0)
+			return listen_too(s, need);
+		if (read_some(s) != 0) /* nothing was said: go on */
 			feed_body(s);
-			return 0;
-		}
-		return listen_too(s, need);
+		return 0;
 	case SMTP_WANT_IO:
 		return listen_too(s, need);
 	case SMTP_WANT_CLOSE:
