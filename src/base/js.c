@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "base/utf8.h"
+
 static json_t *in(const struct js *v)
 {
 	return (json_t *)(uintptr_t)v;
@@ -34,39 +36,6 @@ void js_freep(struct js **v)
 	js_free(*v);
 }
 
-/* The length of the UTF-8 sequence at `s`, 0 if there is none (RFC 3629 section 4). */
-static size_t utf8_length(const uint8_t *s)
-{
-	uint8_t low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] < low || s[i] > high)
-			return 0;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return n;
-}
-
 /* Every byte that is no UTF-8 becomes U+FFFD. */
 static json_t *repaired(const char *text)
 {
@@ -78,7 +47,8 @@ static json_t *repaired(const char *text)
 	require(n <= SIZE_MAX / 4);
 	clean = xmalloc(n * 3 + 1);
 	for (size_t i = 0; i < n;) {
-		size_t length = utf8_length((const uint8_t *)text + i);
+		uint32_t c;
+		size_t length = utf8_decode(span_of(text + i, n - i), &c);
 
 		if (length > 0) {
 			memcpy(clean + at, text + i, length);
