@@ -9,6 +9,8 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
@@ -253,6 +255,7 @@ static void begin_next(void)
 {
 	struct connection *c;
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(25)};
+	int on = 1;
 	char *line, *domain, *host;
 
 	if (run.next == run.list.n)
@@ -269,6 +272,7 @@ static void begin_next(void)
 	if (inet_pton(AF_INET, c->address, &to.sin_addr) != 1)
 		bench_die("not an IPv4 address: %s", c->address);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (c->fd < 0 ||
 	    (connect(c->fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS))
 		bench_die("%s: %s", c->address, strerror(errno));
