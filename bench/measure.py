@@ -60,19 +60,20 @@ class Sink:
         assert self._process
         self._process.wait_for(self.addresses[-1], PORT)
 
-    def stop(self) -> int:
-        """Returns how many messages it took."""
+    def stop(self) -> tuple[int, int]:
+        """Returns how many messages and octets it took."""
         if self._process is None:
-            return 0
+            return 0, 0
         process, self._process = self._process, None
         process.stop()
         lines = self.log.read_text().splitlines()
         if process.popen.returncode != 0 or not lines:
             raise LabError(f"the sink failed: {process.tail()}")
-        return int(json.loads(lines[-1])["messages"])
+        result = json.loads(lines[-1])
+        return result["messages"], result["octets"]
 
-    def restart(self, hold: int = 0, after: int = 0) -> int:
-        """`hold`, `after`: see bench/sink.c. Returns how many messages it took before."""
+    def restart(self, hold: int = 0, after: int = 0) -> tuple[int, int]:
+        """`hold`, `after`: see bench/sink.c. Returns what it took before."""
         taken = self.stop()
         self.hold, self.after = hold, after
         self.start()
@@ -195,14 +196,17 @@ def measure_policy(bench: Bench, rounds: int) -> Pair:
     return pair
 
 
-def measure_policy_warm(bench: Bench, rounds: int, cold: Pair, times: int = 5) -> Pair:
+def measure_policy_warm(bench: Bench, rounds: int, cold: Pair, times: int = 11) -> Pair:
     """CPU milliseconds a domain whose answers are in the cache: what the list costs more when it is
-    read `times` times instead of once."""
+    read `times` times instead of once. So often, because the noise of both is in the difference."""
     pair, scale = Pair(), 1000 / bench.n
-    alternate(rounds, lambda: pair.ours.append(bench.policy(times) * scale),
-              lambda: pair.peer.append(bench.bare_unbound(times) * scale))
-    return Pair([(all_ - once) / (times - 1) for all_, once in zip(pair.ours, cold.ours)],
-                [(all_ - once) / (times - 1) for all_, once in zip(pair.peer, cold.peer)])
+
+    def one(values: list[float], program: Callable[[int], float], once: list[float]) -> None:
+        values.append((program(times) * scale - statistics.median(once)) / (times - 1))
+
+    alternate(rounds, lambda: one(pair.ours, bench.policy, cold.ours),
+              lambda: one(pair.peer, bench.bare_unbound, cold.peer))
+    return pair
 
 
 def measure_deliveries(bench: Bench, rounds: int, in_flight: int) -> tuple[Pair, Pair]:
@@ -217,9 +221,10 @@ def measure_deliveries(bench: Bench, rounds: int, in_flight: int) -> tuple[Pair,
     alternate(rounds,
               lambda: note(cpu.ours, rate.ours, bench.deliver_many(in_flight, in_flight)),
               lambda: note(cpu.peer, rate.peer, bench.bare_tls(in_flight, in_flight)))
-    taken, wanted = bench.sink.restart(), 2 * 2 * rounds * bench.n
-    if taken != wanted:
-        raise BenchError(f"the sink took {taken} messages of {wanted}")
+    wanted = 2 * 2 * rounds * bench.n  # programs, passes
+    taken = bench.sink.restart()
+    if taken != (wanted, wanted * (OCTETS + len(".\r\n"))):
+        raise BenchError(f"the sink took {taken[0]} messages, {taken[1]} octets")
     return cpu, rate
 
 

@@ -149,8 +149,8 @@ domain or delivery did not end as it should is no result.
 - **policy, cold**: `daneway policy -` over all domains, from the start of the process to its end, JSON
   included; 2,000 domains at a time. The peer, `bench/bare_unbound.c`, puts the same questions (MX; A and
   AAAA; TLSA) to libunbound with the same settings, as many at a time, and prints nothing.
-- **policy, warm**: what each further look at the same domains costs: a run over the list five times,
-  less a run over it once.
+- **policy, warm**: what each further look at the same domains costs: a run over the list eleven
+  times, less the median of the runs over it once.
 - **delivery**: a message of {OCTETS} octets to each domain, one connection and one TLS 1.3 handshake each,
   {f.in_flight} at a time, by `bench/deliver_many.c`: one process, the code of `daneway deliver` but for its JSON.
   DNS is warm from a first pass in the same process that is not measured, and asked all the same. The peer,

@@ -38,15 +38,21 @@ enum mode {
 	HELD,
 };
 
-/* A listening socket has `listens`, and nothing else of it is used. */
-struct connection {
+/* What epoll tells of: a listening socket, or the head of a connection. */
+struct source {
 	int fd;
-	bool listens, quits;
+	bool listens;
+};
+
+struct connection {
+	struct source source;
 	enum mode mode;
+	bool quits;
 	SSL *ssl;
 	char in[ROOM], out[512];
 	size_t n_in, n_out;
 	struct connection *next_held;
+	struct connection *previous, *next; /* of all */
 };
 
 static struct {
@@ -55,14 +61,23 @@ static struct {
 	size_t hold, after, n_held, n_held_before, quiet;
 	struct connection *held;
 	size_t n_messages, n_octets;
+	struct bench_list addresses;
+	struct source *listeners;
+	struct connection *connections;
 } run;
 
 static volatile sig_atomic_t stopped;
 
 static void drop(struct connection *c)
 {
+	if (c->next != NULL)
+		c->next->previous = c->previous;
+	if (c->previous != NULL)
+		c->previous->next = c->next;
+	else
+		run.connections = c->next;
 	SSL_free(c->ssl);
-	close(c->fd);
+	close(c->source.fd);
 	free(c);
 }
 
@@ -86,7 +101,7 @@ static bool flush(struct connection *c)
 		return true;
 	if (c->ssl != NULL && c->mode != HANDSHAKE)
 		return SSL_write(c->ssl, c->out, (int)n) == (int)n;
-	return send(c->fd, c->out, n, MSG_NOSIGNAL) == (ssize_t)n;
+	return send(c->source.fd, c->out, n, MSG_NOSIGNAL) == (ssize_t)n;
 }
 
 /* --- commands and messages -------------------------------------------------------------------- */
@@ -184,7 +199,7 @@ static bool serve(struct connection *c)
 	if (c->mode == HANDSHAKE) {
 		if (c->ssl == NULL) {
 			c->ssl = SSL_new(run.ctx);
-			SSL_set_fd(c->ssl, c->fd);
+			SSL_set_fd(c->ssl, c->source.fd);
 			SSL_set_accept_state(c->ssl);
 		}
 		n = SSL_do_handshake(c->ssl);
@@ -194,7 +209,7 @@ static bool serve(struct connection *c)
 	}
 	for (;;) {
 		n = c->ssl != NULL ? SSL_read(c->ssl, c->in + c->n_in, (int)(ROOM - c->n_in))
-				   : recv(c->fd, c->in + c->n_in, ROOM - c->n_in, 0);
+				   : recv(c->source.fd, c->in + c->n_in, ROOM - c->n_in, 0);
 		if (n <= 0)
 			return is_transient(c, n);
 		c->n_in += (size_t)n;
@@ -210,15 +225,15 @@ static bool serve(struct connection *c)
 	}
 }
 
-static void watch(struct connection *c)
+static void watch(struct source *source)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
 
-	if (epoll_ctl(run.epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0)
+	if (epoll_ctl(run.epoll, EPOLL_CTL_ADD, source->fd, &ev) != 0)
 		bench_die("sink: epoll_ctl: %s", strerror(errno));
 }
 
-static void take_in(const struct connection *listener)
+static void take_in(const struct source *listener)
 {
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
 	struct connection *c;
@@ -228,25 +243,29 @@ static void take_in(const struct connection *listener)
 	/* Or the reply to EHLO waits 40 ms for the client to acknowledge the session tickets. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c = xcalloc(1, sizeof(*c));
-	c->fd = fd;
+	c->source.fd = fd;
+	c->next = run.connections;
+	if (c->next != NULL)
+		c->next->previous = c;
+	run.connections = c;
 	reply(c, "220 sink ESMTP\r\n");
 	flush(c);
-	watch(c);
+	watch(&c->source);
 }
 
-static void listen_at(const char *address, uint16_t port)
+static void listen_at(struct source *source, const char *address, uint16_t port)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-	struct connection *c = xcalloc(1, sizeof(*c));
 	int on = 1;
 
-	c->listens = true;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (inet_pton(AF_INET, address, &at.sin_addr) != 1 || c->fd < 0 ||
-	    setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    bind(c->fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(c->fd, 64) != 0)
+	source->listens = true;
+	source->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (inet_pton(AF_INET, address, &at.sin_addr) != 1 || source->fd < 0 ||
+	    setsockopt(source->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	    bind(source->fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+	    listen(source->fd, 64) != 0)
 		bench_die("sink: %s: %s", address, strerror(errno));
-	watch(c);
+	watch(source);
 }
 
 /* Every TICK: enough are held, for one tick at least, or nobody has come for a second. */
@@ -288,39 +307,56 @@ static void set_up(const char *pem)
 	SSL_CTX_set_session_cache_mode(run.ctx, SSL_SESS_CACHE_OFF);
 }
 
-int main(int argc, char **argv)
+/* Now and then, while answers are held. */
+static void tick(void)
+{
+	static int64_t ticked;
+	struct timespec now;
+	int64_t milliseconds;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	milliseconds = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+	if (run.held == NULL || milliseconds < ticked + TICK)
+		return;
+	ticked = milliseconds;
+	release_held();
+}
+
+static void turn(void)
 {
 	struct epoll_event events[EVENTS];
-	struct bench_list addresses;
-	long long ticked = 0;
+	int n = epoll_wait(run.epoll, events, EVENTS, run.held != NULL ? TICK / 4 : -1);
 
+	for (int i = 0; i < n; i++) {
+		struct source *source = events[i].data.ptr;
+		struct connection *c = (struct connection *)source;
+
+		if (source->listens)
+			take_in(source);
+		else if (!serve(c))
+			drop(c);
+	}
+}
+
+int main(int argc, char **argv)
+{
 	if (argc != 5)
 		bench_die("usage: sink PORT PEM HOLD AFTER < ADDRESSES");
 	set_up(argv[2]);
 	run.hold = bench_number(argv[3]);
 	run.after = bench_number(argv[4]);
-	addresses = bench_read_list();
-	for (size_t i = 0; i < addresses.n; i++)
-		listen_at(addresses.lines[i], (uint16_t)bench_number(argv[1]));
+	run.addresses = bench_read_list();
+	run.listeners = xcalloc(run.addresses.n, sizeof(*run.listeners));
+	for (size_t i = 0; i < run.addresses.n; i++)
+		listen_at(&run.listeners[i], run.addresses.lines[i],
+			  (uint16_t)bench_number(argv[1]));
 	while (!stopped) {
-		int n = epoll_wait(run.epoll, events, EVENTS, run.held != NULL ? TICK / 4 : -1);
-		struct timespec now;
-
-		for (int i = 0; i < n; i++) {
-			struct connection *c = events[i].data.ptr;
-
-			if (c->listens)
-				take_in(c);
-			else if (!serve(c))
-				drop(c);
-		}
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (run.held != NULL &&
-		    now.tv_sec * 1000LL + now.tv_nsec / 1000000 - ticked > TICK) {
-			ticked = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-			release_held();
-		}
+		turn();
+		tick();
 	}
+	while (run.connections != NULL)
+		drop(run.connections);
+	SSL_CTX_free(run.ctx);
 	printf("{\"messages\": %zu, \"octets\": %zu}\n", run.n_messages, run.n_octets);
 	return 0;
 }
