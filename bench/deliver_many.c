@@ -63,6 +63,7 @@ static void on_sent(void *arg, const struct send_result *r)
 	if (r->outcome != SEND_DELIVERED)
 		bench_die("%s: %s", d->to.path, r->detail);
 	if (r->n_attempts != 1 || r->attempts[0]->level != DANE_LEVEL_DANE ||
+	    r->attempts[0]->authenticated == NULL ||
 	    strcmp(r->attempts[0]->authenticated, "dane-ee") != 0)
 		bench_die("%s: delivered, but not by DANE at once", d->to.path);
 	io_defer(run.env.loop, on_end, d);
