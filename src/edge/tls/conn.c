@@ -39,6 +39,35 @@ static int set_sni(SSL *ssl, const char *base)
 	return SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 : -EINVAL;
 }
 
+const char *tls_key_type_to_string(enum tls_key_type t)
+{
+	switch (t) {
+	case TLS_KEY_ANY:
+		return "any";
+	case TLS_KEY_RSA:
+		return "RSA";
+	case TLS_KEY_ECDSA:
+		return "ECDSA";
+	case TLS_KEY_EDDSA:
+		return "EdDSA";
+	}
+	return NULL;
+}
+
+/* A server with several certificates answers with one that it can sign by (P15). */
+static int restrict_key(SSL *ssl, enum tls_key_type key)
+{
+	static const char *const lists[] = {
+		[TLS_KEY_RSA] = "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+				"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
+				"RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA1",
+		[TLS_KEY_ECDSA] = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ECDSA+SHA1",
+		[TLS_KEY_EDDSA] = "ed25519:ed448",
+	};
+
+	return key == TLS_KEY_ANY || SSL_set1_sigalgs_list(ssl, lists[key]) == 1 ? 0 : -EINVAL;
+}
+
 static int arm(SSL *ssl, const struct tls_client_spec *spec, struct err *e)
 {
 	int n;
@@ -77,6 +106,10 @@ struct tls_conn *tls_conn_new(struct tls_context *context, int fd,
 	SSL_set_connect_state(c->ssl);
 	if (arm(c->ssl, spec, e) < 0)
 		return tls_conn_free(c);
+	if (restrict_key(c->ssl, spec->key) < 0) {
+		err_set(e, -EINVAL, "OpenSSL does not know these signature algorithms");
+		return tls_conn_free(c);
+	}
 	return c;
 }
 

@@ -24,8 +24,20 @@ enum tls_step {
 	TLS_STEP_FAILED,     /* tls_conn_error says why; only tls_conn_free may follow */
 };
 
+/* Which of its certificates a server shall choose: by the signatures that are offered to it. */
+enum tls_key_type {
+	TLS_KEY_ANY,
+	TLS_KEY_RSA,
+	TLS_KEY_ECDSA,
+	TLS_KEY_EDDSA,
+};
+
+/* "any", "RSA", "ECDSA", "EdDSA" */
+const char *tls_key_type_to_string(enum tls_key_type t);
+
 struct tls_client_spec {
 	enum tls_level level;
+	enum tls_key_type key; /* the tester's: other than ANY restricts the signature algorithms */
 	/*
 	 * dane.base is the SNI at every level (P4-P6; an address or what cannot be a host name
 	 * sends none); NULL: none. The rest counts at level dane only.

@@ -59,6 +59,8 @@
 	  "{addresses}. {reason}", \
 	  "Move the MX to a host in a signed zone, or have the zone of {host} signed.", \
 	  "non DNSSEC destination", NULL, "no-policy-found") \
+	X(ADDRESS_ALIAS, "address.alias", INFO, NONE, "The host is a signed alias of a host that is not signed", \
+	  "{addresses}. Senders look for TLSA records at {base} itself (RFC 7672 section 2.2.2).", NULL, NULL, NULL, NULL) \
 	X(ADDRESS_BOGUS, "address.bogus", FAIL, BROKEN, "The address lookup fails DNSSEC validation", \
 	  "{reason}. Senders that validate pass over this host.", \
 	  "Mend the zone's signatures: \"daneway dnssec {host}\" names the broken link.", \
@@ -122,6 +124,9 @@
 	  "Cannot start TLS: handshake failure", CHECK_DEFER_321, "validation-failure") \
 	X(SMTP_CLEAR, "smtp.clear", WARN, NONE, "Mail goes there in clear", \
 	  "{detail}.", "Switch STARTTLS on.", NULL, NULL, "starttls-not-supported") \
+	X(SMTP_UNREACHED_WITHOUT_DANE, "smtp.unreached-without-dane", WARN, NONE, \
+	  "The server could not be tested; DANE does not cover it", \
+	  "{detail}.", "Try again later, or from another network.", "connect to {host}: ...", NULL, NULL) \
 	X(SMTP_UNREACHED, "smtp.unreached", WARN, UNKNOWN, "The server could not be tested", \
 	  "{detail}. That says nothing about its DANE: it may be down, filtered, or shy of strangers.", \
 	  "Try again later, or from another network.", "connect to {host}: ...", NULL, NULL)

@@ -158,7 +158,8 @@ static enum tls_level tls_level_of(enum dane_level level)
 static int begin_tls(struct probe_session *s, struct err *e)
 {
 	const struct dane_host *dane = s->target->dane;
-	struct tls_client_spec spec = {.level = tls_level_of(s->target->level)};
+	struct tls_client_spec spec = {.level = tls_level_of(s->target->level),
+				       .key = s->target->key};
 	struct dane_tlsa *records = NULL;
 
 	spec.dane.base = dane != NULL ? dane->tlsa_base : s->target->host; /* P4 */

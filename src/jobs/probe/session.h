@@ -24,6 +24,7 @@ struct probe_target {
 	uint16_t port;
 	enum dane_level level;        /* DANE, ENCRYPT or MAY */
 	bool clear;                   /* MAY: do not try STARTTLS */
+	enum tls_key_type key;        /* the tester's: ask for a certificate of this kind */
 	const struct dane_host *dane; /* for DANE and ENCRYPT: base domain, names, records */
 	struct mail_domain helo;
 	usec_t connect_timeout;

@@ -13,6 +13,7 @@ static const struct {
 	cli_command_fn *run;
 	const char *help;
 } commands[] = {
+	{"check", cli_check, "test a mail domain: say why, and how to mend it"},
 	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
 	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},
 	{"tlsa", cli_tlsa, "make TLSA records, match and read them"},

@@ -8,6 +8,7 @@
 
 enum type {
 	TYPE_FLAG,    /* bool */
+	TYPE_COUNT,   /* unsigned: each mention adds one */
 	TYPE_TEXT,    /* const char *; not empty */
 	TYPE_LIST,    /* struct config_list, repeatable */
 	TYPE_SECONDS, /* usec_t; decimals allowed */
@@ -44,7 +45,7 @@ static const struct option_entry options[] = {
 	{"connect-timeout", TYPE_SECONDS, AT(connect_timeout), CONFIG_ANY, "S", "30", 0,
 	 "seconds for one TCP connection"},
 	{"timeout", TYPE_SECONDS, AT(timeout), CONFIG_ANY, "S", NULL, 0,
-	 "seconds for the whole command, per domain (policy 60, deliver none)"},
+	 "seconds for the whole command, per domain (policy 60, check 120, deliver none)"},
 	{"json", TYPE_FLAG, AT(json), CONFIG_ANY, NULL, NULL, 0, "JSON output"},
 	{"help", TYPE_FLAG, AT(help), CONFIG_ANY, NULL, NULL, 0, "show this and stop"},
 	{"version", TYPE_FLAG, AT(version), CONFIG_ANY, NULL, NULL, 0, "show the version and stop"},
@@ -54,7 +55,11 @@ static const struct option_entry options[] = {
 	 "use DANE of MX hosts also behind an unsigned MX answer"},
 	{"next-hop", TYPE_TEXT, AT(next_hop), SENDING, "HOP", NULL, 0,
 	 "[host]:port without MX lookup, or domain[:port] with it, instead of the domain"},
-	{"helo", TYPE_TEXT, AT(helo), SENDING, "NAME", NULL, 0,
+	{"verbose", TYPE_COUNT, AT(verbose), CONFIG_CHECK | CONFIG_DNSSEC, NULL, NULL, 0,
+	 "(-v) tell more; again for still more"},
+	{"nagios", TYPE_FLAG, AT(nagios), CONFIG_CHECK, NULL, NULL, 0,
+	 "one line as a Nagios plug-in prints it; 3 also for usage errors"},
+	{"helo", TYPE_TEXT, AT(helo), SENDING | CONFIG_CHECK, "NAME", NULL, 0,
 	 "own name for EHLO, and the one looked for in the MX list (the host's name)"},
 	{"explain", TYPE_FLAG, AT(explain), CONFIG_POLICY, NULL, NULL, 0, "say it in words"},
 	{"save", TYPE_TEXT, AT(save), CONFIG_POLICY, "FILE", NULL, 0,
@@ -150,6 +155,9 @@ static int set_option(struct config *c, const struct option_entry *o, const char
 	case TYPE_FLAG:
 		*(bool *)at = true;
 		return 0;
+	case TYPE_COUNT:
+		++*(unsigned *)at;
+		return 0;
 	case TYPE_TEXT:
 		if (*text == '\0')
 			return err_set(e, -EINVAL, "--%s: must not be empty", o->name);
@@ -227,6 +235,11 @@ static int unknown_option(const char *word, enum config_command command, struct 
 	return err_set(e, -EINVAL, "unknown option %s", word);
 }
 
+static bool takes_value(const struct option_entry *o)
+{
+	return o->type != TYPE_FLAG && o->type != TYPE_COUNT;
+}
+
 int config_parse(struct config *c, int argc, char **argv, enum config_command command,
 		 bool stop_at_word, struct err *e)
 {
@@ -238,16 +251,20 @@ int config_parse(struct config *c, int argc, char **argv, enum config_command co
 			continue;
 		if (command == CONFIG_ANY && options[i].commands != CONFIG_ANY)
 			continue;
-		list[n++] = (struct option){options[i].name,
-					    options[i].type == TYPE_FLAG ? no_argument
-									 : required_argument,
-					    NULL, (int)i + 256};
+		list[n++] = (struct option){
+			options[i].name, takes_value(&options[i]) ? required_argument : no_argument,
+			NULL, (int)i + 256};
 	}
 	optind = 0; /* start anew: getopt_long keeps state */
 	opterr = 0;
-	while ((found = getopt_long(argc, argv, stop_at_word ? "+:h" : ":h", list, NULL)) != -1) {
+	while ((found = getopt_long(argc, argv, stop_at_word ? "+:hv" : ":hv", list, NULL)) != -1) {
 		if (found == 'h') {
 			c->help = true;
+			continue;
+		}
+		if (found == 'v' && (command & (CONFIG_CHECK | CONFIG_DNSSEC)) != 0 &&
+		    command != CONFIG_ANY) {
+			c->verbose++;
 			continue;
 		}
 		if (found == ':')

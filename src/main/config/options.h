@@ -32,6 +32,9 @@ struct config {
 	usec_t timeout; /* -1: the command's default; USEC_NEVER: none */
 	bool json;
 	bool help, version;
+	/* check, dnssec */
+	unsigned verbose;
+	bool nagios;
 	/* policy, deliver */
 	enum dane_mode mode;
 	bool half_dane;
@@ -58,6 +61,8 @@ enum config_command {
 	CONFIG_TLSA_MAKE = 4,
 	CONFIG_TLSA_MATCH = 8,
 	CONFIG_TLSA_PARSE = 16,
+	CONFIG_CHECK = 32,
+	CONFIG_DNSSEC = 64,
 	CONFIG_ANY = 255,
 };
 

@@ -1,0 +1,66 @@
+/*
+ * The test of one mail domain: the decision by RFC 7672 with real answers, then a session with
+ * every MX host at every address for every type of key that the server has, then the tree of
+ * findings. Nothing is sent; each session ends with QUIT after the certificate is judged.
+ */
+#pragma once
+
+#include "edge/dns/resolver.h"
+#include "edge/tls/conn.h"
+#include "edge/tls/facts.h"
+#include "jobs/check/finding.h"
+#include "jobs/probe/session.h"
+
+enum {
+	CHECK_SESSIONS_ACTIVE = 8, /* of one domain at a time; to one address one at a time */
+	CHECK_ADDRESSES_MAX = 100, /* of one domain; what is beyond is counted */
+};
+
+struct check_env {
+	struct io_loop *loop;
+	struct dns_resolver *resolver;
+	struct tls_context *tls;
+};
+
+struct check_options {
+	struct mail_domain helo;
+	const char *own_name; /* or NULL */
+	usec_t connect_timeout;
+	usec_t timeout; /* for the whole domain */
+};
+
+/* One session's outcome. */
+struct check_probe {
+	const struct dane_host *host;
+	const char *address;
+	enum tls_key_type key;
+	bool done;
+	struct probe_report report; /* texts live in the run's arena */
+	struct tls_verdict verdict; /* kind NONE without a judgement */
+	struct tls_chain *chain;    /* NULL: none was seen */
+};
+
+struct check_run;
+
+/*
+ * Once, never from within check_run_new. Tree and verdict live as long as the run: free it by
+ * io_defer or later.
+ */
+typedef void check_run_fn(void *arg, struct check_run *run);
+
+/* `domain`: A-labels. Borrows the environment and the options. */
+struct check_run *check_run_new(const struct check_env *env, const struct check_options *o,
+				const char *domain, check_run_fn *fn, void *arg);
+struct check_run *check_run_free(struct check_run *r);
+
+const struct check_tree *check_run_tree(const struct check_run *r);
+enum check_verdict check_run_verdict(const struct check_run *r);
+
+/* {"domain", "verdict", "checks"}: the contract's object. */
+struct js *check_run_json(const struct check_run *r);
+
+/* --- inside jobs/check ----------------------------------------------------------------------- */
+
+/* Makes the tree of a mail domain. */
+void check_mail_tree(struct check_tree *t, const struct dane_decider *d,
+		     const struct check_probe *probes, size_t n);
