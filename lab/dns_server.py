@@ -24,6 +24,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from lab.zones import Zone
+
 ACTIONS = (
     "pass", "servfail", "refused", "notimp", "formerr", "nxdomain", "empty",
     "drop",            # reads, never answers
@@ -34,9 +36,14 @@ ACTIONS = (
     "strip-denial",    # NSEC, NSEC3 and their signatures are taken away
     "forge",           # the answer is `records`, unsigned
     "forge-signed",    # the data is `records`, with the signatures of the real data
+    "replay",          # a denial of other names: no answer, but the SOA, NSEC and NSEC3 records (signed,
+                       # genuine) of the honest answers to the questions in `records`, with `rcode`
+    "serve",           # the answer is `zone`'s RRset that no zone file can hold, signed
+    "transplant",      # the honest answer to the question in `records`, its owner renamed
     "slow",            # the honest answer after `delay` seconds
 )
-RCODES = {"servfail": 2, "formerr": 1, "nxdomain": 3, "notimp": 4, "refused": 5}
+DENIAL = (dns.rdatatype.SOA, dns.rdatatype.NSEC, dns.rdatatype.NSEC3)
+RCODES = {"noerror": 0, "servfail": 2, "formerr": 1, "nxdomain": 3, "notimp": 4, "refused": 5}
 TCP_MODES = ("serve", "refuse", "hang", "close")
 
 
@@ -48,7 +55,9 @@ class Rule:
     qname: str = "*"
     qtype: str = "*"
     transport: str = "*"                 # udp, tcp, *
-    records: Sequence[str] = ()          # zone-file lines for forge
+    records: Sequence[str] = ()          # zone-file lines for forge; "NAME TYPE" where it says so
+    zone: Zone | None = None             # of serve
+    rcode: str = "noerror"               # of a replay
     delay: float = 0
     times: int = -1                      # how often it applies; -1: always
 
@@ -203,10 +212,37 @@ class DnsServer:
             reply = dns.message.make_response(query)
             reply.flags |= dns.flags.AA | dns.flags.TC
             return reply.to_wire()
+        if rule.action == "serve":
+            assert rule.zone
+            reply = dns.message.make_response(query)
+            reply.flags |= dns.flags.AA
+            reply.answer = list(rule.zone.unwritable[(question.name, question.rdtype)])
+            return reply.to_wire()
+        if rule.action in ("replay", "transplant"):
+            return await self._of_others(query, rule)
         honest = await _ask(self.backend, wire, transport)
         if honest is None or rule.action in ("pass", "slow", "truncate"):
             return honest
         return spoil(rule, honest)
+
+    async def _of_others(self, query: dns.message.Message, rule: Rule) -> bytes:
+        """Genuine records, signatures included, that belong to other questions."""
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.AA
+        reply.set_rcode(dns.rcode.Rcode(RCODES[rule.rcode]))
+        for line in rule.records:
+            question = dns.message.make_query(*line.split(), want_dnssec=True)
+            honest = await _ask(self.backend, question.to_wire(), "tcp")
+            other = dns.message.from_wire(honest or b"")
+            if rule.action == "transplant":
+                for rrset in other.answer:
+                    rrset.name = query.question[0].name
+                reply.answer += other.answer
+                continue
+            reply.authority += [r for r in other.answer + other.authority
+                                if (r.rdtype in DENIAL or r.covers in DENIAL)
+                                and r not in reply.authority]
+        return reply.to_wire(max_size=65535)
 
 
 def spoil(rule: Rule, honest: bytes) -> bytes:

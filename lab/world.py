@@ -29,7 +29,7 @@ from lab.zones import Damage, Zone
 
 # DS at the parent: a good one; none (insecure); one of another key (bogus); one whose algorithm or
 # digest nobody knows (insecure).
-DS_KINDS = ("ok", "none", "wrong", "unknown-algorithm", "unknown-digest", "sha384", "two")
+DS_KINDS = ("ok", "none", "wrong", "unknown-algorithm", "unknown-digest", "sha1", "sha384", "two")
 
 
 @dataclass
@@ -281,8 +281,8 @@ def _ds_texts(entry: ZoneEntry) -> list[str]:
         return []
     if entry.ds == "ok":
         return good
-    if entry.ds == "sha384":
-        return [ds.to_text() for ds in zone.ds("SHA384")]
+    if entry.ds in ("sha1", "sha384"):
+        return [ds.to_text() for ds in zone.ds(entry.ds.upper())]
     if entry.ds == "two":
         return good + [ds.to_text() for ds in zone.ds("SHA384")]
     if entry.ds == "unknown-algorithm":

@@ -20,6 +20,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdataset
 import dns.rdatatype
+import dns.rrset
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -38,6 +39,8 @@ DAMAGES = (
     "wrong-signer",              # the signer field names another zone
     "unknown-key",               # signed by a key that is not in the DNSKEY RRset
     "extra-bad",                 # a good signature and a bad one
+    "extra-unknown",             # a good signature and one by a key that is not there
+    "labels",                    # the labels field counts one more than the name has
     "no-denial",                 # zone-wide: no NSEC or NSEC3 record
     "no-dnskey",                 # zone-wide: signed, but the DNSKEY RRset is not there
 )
@@ -113,6 +116,7 @@ class Zone:
     name: str
     algorithm: int | None = 13         # None: unsigned
     more_algorithms: tuple[int, ...] = ()  # further keys that sign everything
+    idle_algorithms: tuple[int, ...] = ()  # keys with a DS that sign nothing
     denial: str = "nsec"               # nsec, nsec3, optout
     salt: str = ""
     iterations: int = 0
@@ -124,6 +128,8 @@ class Zone:
 
     def __post_init__(self) -> None:
         self.origin = dns.name.from_text(self.name)
+        # Filled by sign(): RRsets that no zone file can hold, with their signatures (of empty RDATA).
+        self.unwritable: dict[tuple[Name, RdataType], list[dns.rrset.RRset]] = {}
         self._keys: list[Key] | None = None
 
     # --- records
@@ -137,7 +143,7 @@ class Zone:
             rdataset = dns.rdataset.Rdataset(IN, kind, ttl=self.ttl if ttl is None else ttl)
             self.records[(name, kind)] = rdataset
         for text in rdatas:
-            rdataset.add(dns.rdata.from_text(IN, kind, text, self.origin, False))
+            rdataset.add(_rdata(kind, text, self.origin))
         return self
 
     def add_lines(self, lines: Iterable[str]) -> Zone:
@@ -171,7 +177,8 @@ class Zone:
     @property
     def keys(self) -> list[Key]:
         if self._keys is None:
-            wanted = () if self.algorithm is None else (self.algorithm, *self.more_algorithms)
+            wanted = () if self.algorithm is None else (self.algorithm, *self.more_algorithms,
+                                                        *self.idle_algorithms)
             self._keys = [Key(algorithm) for algorithm in wanted]
         return self._keys
 
@@ -204,7 +211,25 @@ class Zone:
         data = dict(self.records)
         if self.algorithm is None:
             return _text(data.items())
-        return _text(_Signer(self, data, int(now if now is not None else time.time())).run())
+        signed = _Signer(self, data, int(now if now is not None else time.time())).run()
+        return _text(self._set_aside(signed))
+
+    def _set_aside(self, signed: list) -> list:
+        """Takes RRsets with empty RDATA out of a zone file: Knot would not load it. A scripted name
+        server answers with them (the action "serve")."""
+        aside = {key for key, rdataset in signed
+                 if any(len(rdata.to_wire() or b"") == 0 for rdata in rdataset)}
+        self.unwritable = {key: [] for key in aside}
+        kept = []
+        for (owner, kind), rdataset in signed:
+            of = (owner, rdataset.covers if kind == RdataType.RRSIG else kind)
+            if of not in aside:
+                kept.append(((owner, kind), rdataset))
+                continue
+            rrset = dns.rrset.RRset(owner, IN, kind, rdataset.covers)
+            rrset.update(rdataset)
+            self.unwritable[of].append(rrset)
+        return kept
 
 
 class _Signer:
@@ -315,9 +340,13 @@ class _Signer:
         signer = self.apex
         if "wrong-signer" in damages:
             signer = dns.name.from_text("elsewhere.test.")
-        keys = [self.stranger] if "unknown-key" in damages else self.zone.keys
+        keys = self.zone.keys[:len(self.zone.keys) - len(self.zone.idle_algorithms)]
+        if "unknown-key" in damages:
+            keys = [self.stranger]
+        elif "extra-unknown" in damages:
+            keys = [self.stranger, *keys]
         for key in keys:
-            rrsig = _rrsig(owner, rdataset, key, signer, start, end)
+            rrsig = _rrsig(owner, rdataset, key, signer, start, end, "labels" in damages)
             if "corrupt" in damages:
                 rrsig = _flipped(rrsig)
             if "extra-bad" in damages:
@@ -342,9 +371,9 @@ def _sign_bytes(key: Key, data: bytes) -> bytes:
 
 
 def _rrsig(owner: Name, rdataset: dns.rdataset.Rdataset, key: Key, signer: Name, start: int,
-           end: int) -> Any:
+           end: int, more_labels: bool = False) -> Any:
     """RFC 4034 section 3.1.8.1. Done here because dnspython 2.3 counts the label of a wildcard."""
-    labels = len(owner) - 1 - (1 if owner.is_wild() else 0)
+    labels = len(owner) - 1 - (1 if owner.is_wild() else 0) + more_labels
     rrsig = _RRSIG(IN, RdataType.RRSIG, rdataset.rdtype, key.dnskey.algorithm, labels, rdataset.ttl,
                    end, start, key.tag, signer.canonicalize(), b"")
     head = owner.to_digestable() + struct.pack("!HHI", rdataset.rdtype, IN, rdataset.ttl)
@@ -357,6 +386,17 @@ def _rrsig(owner: Name, rdataset: dns.rdataset.Rdataset, key: Key, signer: Name,
 _RRSIG = dns.rdata.get_rdata_class(IN, RdataType.RRSIG)
 _NSEC = dns.rdata.get_rdata_class(IN, RdataType.NSEC)
 _NSEC3 = dns.rdata.get_rdata_class(IN, RdataType.NSEC3)
+
+
+def _rdata(kind: RdataType, text: str, origin: Name) -> dns.rdata.Rdata:
+    """RDATA from text; after "\\#" octets as they are (RFC 3597), well formed for the type or not."""
+    words = text.split()
+    if words[0] != "\\#":
+        return dns.rdata.from_text(IN, kind, text, origin, False)
+    octets = bytes.fromhex("".join(words[2:]))
+    if len(octets) != int(words[1]):
+        raise ValueError(f"{text}: not {words[1]} octets")
+    return dns.rdata.GenericRdata(IN, kind, octets)
 
 
 def _flipped(rrsig: Any) -> Any:
