@@ -17,8 +17,8 @@ HERE = Path(__file__).resolve().parent
 COMMON_ZONE = ["@ MX 10 mx", "mx A {mx}"]
 TLSA = ["{mx:3 1 1}"]
 TLDS = ("example", "test", "plain")     # the last is unsigned
-ZONE_KEYS = ("ds", "algorithm", "more_algorithms", "denial", "salt", "iterations", "damages",
-             "extra_dnskeys", "ttl", "raw")
+ZONE_KEYS = ("ds", "algorithm", "more_algorithms", "idle_algorithms", "denial", "salt", "iterations",
+             "damages", "extra_dnskeys", "ttl", "apex_ns")
 # Values of these keys of the output are names: relative to the case's domain without a final dot.
 NAME_KEYS = ("host", "tlsa_base", "domain")
 
@@ -52,6 +52,8 @@ class Case:
     # what must come out
     policy: dict[str, Any] | None = None
     hosts: list[dict[str, Any]] | None = None       # short for policy.hosts
+    usable: list[int] = field(default_factory=list)     # usable and unusable records of the only host
+    records: list[str] = field(default_factory=list)    # the only host's records, as text
     deliver: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] | None = None    # short for deliver.attempts
     # proofs
@@ -62,8 +64,10 @@ class Case:
     over: str = ""                                  # tls, clear: how it got there
     clear_only: bool | list[str] = False
     no_mail: bool | list[str] = False
+    never: list[str] = field(default_factory=list)  # words that no server may get
     not_connected: list[str] = field(default_factory=list)
     seconds: float = 0                              # the command must end within
+    deviation: str = ""                             # why another output comes out, known and safe
     slow: bool = False                              # left out of the short form
 
     @property
@@ -85,6 +89,15 @@ class Case:
         if name == "@":
             return origin
         return name[:-1] if name.endswith(".") else f"{name}.{origin}"
+
+    def long_name(self) -> str:
+        """A relative name of 250 octets in all: it fits into 255, with _25._tcp before it not."""
+        left = 250 - len(self.zone_name("example")) - 2
+        labels = []
+        while left > 0:
+            labels.append("l" * (min(left, 64) - 1))
+            left -= 64
+        return ".".join(labels)
 
     def zone_lines(self) -> list[str]:
         """The lines of the main zone."""

@@ -22,12 +22,19 @@ TLSRPT = {None, "starttls-not-supported", "certificate-host-mismatch", "certific
 IN_CLEAR = re.compile(r"(EHLO|HELO) \S+|STARTTLS|QUIT", re.I)
 
 
+def is_about_output(objection: str) -> bool:
+    """Another answer than expected; not a broken contract, a failed proof or a late end."""
+    return objection.startswith(".")
+
+
 def judge(staged: Staged, run: Run) -> list[str]:
     objections = list(_shape(run))
     if not objections:
         contract = _policy_contract if run.command == "policy" else _deliver_contract
         objections += contract(run)
         objections += _differences(staged, staged.expected[run.command], run.output, "")
+        if run.command == "policy":
+            objections += _records(staged, run)
     objections += _questions(staged, run)
     if run.command == "deliver":
         objections += _wire(staged, run)
@@ -49,8 +56,6 @@ def _differences(staged: Staged, expected: Any, actual: Any, at: str) -> Iterato
         for key, value in expected.items():
             if key in NAME_KEYS and isinstance(value, str) and value not in ("-", ""):
                 value = staged.case.absolute(value)
-            if key == "exit":
-                continue
             if key not in actual:
                 yield f"{at}.{key}: missing"
             else:
@@ -69,6 +74,20 @@ def _differences(staged: Staged, expected: Any, actual: Any, at: str) -> Iterato
             yield f"{at}: {actual!r} does not match {expected[1:]!r}"
     elif expected != actual:
         yield f"{at}: {actual!r}, expected {expected!r}"
+
+
+def _records(staged: Staged, run: Run) -> Iterator[str]:
+    tlsa = [record for host in run.output["hosts"] for record in host["tlsa"]]
+    if staged.case.usable:
+        usable, unusable = staged.case.usable
+        got = sum(r["usable"] for r in tlsa), sum(not r["usable"] for r in tlsa)
+        if got != (usable, unusable):
+            yield f".hosts: {got[0]} usable, {got[1]} unusable records, expected {usable}, {unusable}: {tlsa}"
+        for record in tlsa:
+            if not record["usable"] and not record["why"]:
+                yield f".hosts: unusable without a reason: {record}"
+    if staged.records and sorted(r["record"] for r in tlsa) != sorted(staged.records):
+        yield f".hosts: records {[r['record'] for r in tlsa]}, expected {staged.records}"
 
 
 # --- the contract, for every case
@@ -177,9 +196,11 @@ def _names(value: bool | str | list[str], staged: Staged) -> list[str]:
 def _wire(staged: Staged, run: Run) -> Iterator[str]:
     """What went over the wire: the case's own proofs, and the promise for each attempt."""
     attempts = run.output.get("attempts", []) if isinstance(run.output, dict) else []
-    strict = {a["address"] for a in attempts if a["level"] in ("dane", "encrypt") and a["address"]}
-    unproven = {a["address"] for a in attempts if a["level"] == "dane" and a["address"]
-                and (a["tls"] or {}).get("authenticated") not in ("dane-ee", "dane-ta")}
+    lax = {a["address"] for a in attempts if a["level"] == "may"}  # for another domain, perhaps
+    strict = {a["address"] for a in attempts if a["level"] in ("dane", "encrypt")} - lax - {None}
+    proven = {a["address"] for a in attempts
+              if (a["tls"] or {}).get("authenticated") in ("dane-ee", "dane-ta")}
+    unproven = {a["address"] for a in attempts if a["level"] == "dane"} - lax - proven - {None}
     for name, sessions in run.sessions.items():
         for session in sessions:
             if name in _names(staged.case.clear_only, staged) or session.server in strict:
@@ -190,8 +211,11 @@ def _wire(staged: Staged, run: Run) -> Iterator[str]:
                 for line in session.secure.splitlines():
                     if line.upper() != "QUIT":
                         yield f"to {name}, which did not authenticate: {line!r}"
+            got = session.clear + session.secure
+            for word in staged.fill(staged.case.never):
+                if word.lower() in got.lower():
+                    yield f"{name} got {word!r}"
             if name in _names(staged.case.no_mail, staged):
-                got = session.clear + session.secure
                 for word in ("MAIL FROM", "RCPT TO", staged.token, *staged.recipients):
                     if word.lower() in got.lower():
                         yield f"{name} got {word!r}"

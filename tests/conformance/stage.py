@@ -7,7 +7,6 @@ for all of them (so its query log is the case's), and mail servers of its own.
 from __future__ import annotations
 
 import datetime
-import re
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -40,6 +39,7 @@ class Staged:
         self.dns: DnsServer = world.add_dns([], tcp=case.dns_tcp)
         self._zones()
         self.dns.rules += [self._rule(rule) for rule in case.dns]
+        self.records = self.fill(case.records)
         self.expected = {name: self.fill(getattr(case, name)) for name in case.commands}
         for name in case.servers:
             self.address(name)
@@ -53,6 +53,8 @@ class Staged:
     def _placeholder(self, word: str, mark: str, rest: str) -> str:
         if mark == "" and word in ("example", "test", "plain"):
             return self.case.zone_name(word)
+        if mark == "" and word == "long":
+            return self.case.long_name()
         if mark == ":":                       # {mx:3 1 1} a TLSA record, {mx:1 1} its data
             numbers = [int(n) for n in rest.split()]
             usage = numbers.pop(0) if len(numbers) == 3 else None
@@ -151,10 +153,13 @@ class Staged:
             damages.append(Damage(kind, *where))
         if table.get("algorithm") == 0 or (key.endswith("plain") and "algorithm" not in table):
             table["algorithm"] = None
-        if "more_algorithms" in table:
-            table["more_algorithms"] = tuple(table["more_algorithms"])
-        self.world.add_zone(name, lines, servers=[(f"ns.{name}.", self.dns.addresses)],
-                            damages=damages, **table)
+        for field in ("more_algorithms", "idle_algorithms"):
+            table[field] = tuple(table.get(field, ()))
+        apex_ns = table.pop("apex_ns", True)
+        zone = self.world.add_zone(name, lines, servers=[(f"ns.{name}.", self.dns.addresses)],
+                                   damages=damages, **table)
+        if not apex_ns:
+            zone.remove("@", "NS")
 
     # --- name server
 
@@ -163,14 +168,15 @@ class Staged:
         rule = self.fill(rule)
         if isinstance(rule, str):
             action, name, *rest = rule.split()
-            return Rule(action, self.case.absolute(name), *rest)
+            zone = self.world.zones[f"{self.case.zone_name('example')}."].zone
+            return Rule(action, self.case.absolute(name), *rest, zone=zone)
         table = dict(rule)
         if "qname" in table:
             table["qname"] = self.case.absolute(table["qname"])
         records = []
         for line in table.get("records", []):
-            owner, rdtype, rdata = line.split(None, 2)
-            records.append(f"{self.case.absolute(owner)}. {rdtype} {rdata}")
+            owner, rest = line.split(None, 1)
+            records.append(f"{self.case.absolute(owner)}. {rest}")
         return Rule(**{**table, "records": records})
 
     def questions(self, since: int = 0) -> list[Query]:
@@ -191,7 +197,3 @@ class Staged:
 
 def stage(world: World, cases: Sequence[Case]) -> dict[str, Staged]:
     return {case.id: Staged(world, case) for case in cases}
-
-
-def words(text: str) -> list[str]:
-    return re.split(r"\s+", text.strip())
