@@ -6,6 +6,7 @@ import datetime
 import functools
 import hashlib
 import ipaddress
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Sequence
@@ -13,11 +14,14 @@ from typing import Any, Sequence
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
 EKU = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH,
        "email": ExtendedKeyUsageOID.EMAIL_PROTECTION}
+
+SRV_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")      # RFC 4985
 
 
 def now() -> datetime.datetime:
@@ -92,23 +96,26 @@ class Cert:
 
 
 def _general_names(dns: Sequence[str], ips: Sequence[str], emails: Sequence[str],
-                   uris: Sequence[str]) -> list[x509.GeneralName]:
+                   uris: Sequence[str], srvs: Sequence[str]) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]
     names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
     names += [x509.RFC822Name(mail) for mail in emails]
     names += [x509.UniformResourceIdentifier(uri) for uri in uris]
+    names += [x509.OtherName(SRV_NAME, bytes([0x16, len(srv)]) + srv.encode()) for srv in srvs]
     return names
 
 
 def issue(cn: str | None = None, issuer: Cert | None = None, *, key: Any = "p256",
           dns: Sequence[str] = (), ips: Sequence[str] = (), emails: Sequence[str] = (),
-          uris: Sequence[str] = (), ca: bool = False, pathlen: int | None = None,
+          uris: Sequence[str] = (), srvs: Sequence[str] = (), revocation: str | None = None,
+          ca: bool = False, pathlen: int | None = None,
           key_cert_sign: bool | None = None, eku: Sequence[str] | None = None,
           permitted: Sequence[str] = (), excluded: Sequence[str] = (),
           start: datetime.timedelta = -DAY, end: datetime.timedelta = 30 * DAY,
           sha1: bool = False, bad_signature: bool = False) -> Cert:
     """Makes a certificate; self-signed without an issuer. `start`, `end` are relative to now;
-    `permitted`, `excluded` are DNS name constraints; `key` is a kind or a private key."""
+    `permitted`, `excluded` are DNS name constraints; `key` is a kind or a private key;
+    `revocation` is the URL of the issuer's OCSP responder and CRL."""
     private = make_key(key) if isinstance(key, str) else key
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)] if cn else [])
     signer = issuer.key if issuer else private
@@ -123,11 +130,17 @@ def issue(cn: str | None = None, issuer: Cert | None = None, *, key: Any = "p256
             digital_signature=True, key_cert_sign=key_cert_sign is not False, crl_sign=ca,
             content_commitment=False, key_encipherment=False, data_encipherment=False,
             key_agreement=False, encipher_only=False, decipher_only=False), True)
-    names = _general_names(dns, ips, emails, uris)
+    names = _general_names(dns, ips, emails, uris, srvs)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), not cn)
     if eku is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage([EKU[e] for e in eku]), False)
+    if revocation:
+        url = x509.UniformResourceIdentifier(revocation)
+        builder = builder.add_extension(x509.AuthorityInformationAccess(
+            [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, url)]), False)
+        builder = builder.add_extension(x509.CRLDistributionPoints(
+            [x509.DistributionPoint([url], None, None, None)]), False)
     if permitted or excluded:
         builder = builder.add_extension(x509.NameConstraints(
             [x509.DNSName(d) for d in permitted] or None,
@@ -139,7 +152,9 @@ def issue(cn: str | None = None, issuer: Cert | None = None, *, key: Any = "p256
     digest = None
     if not isinstance(signer, ed25519.Ed25519PrivateKey):
         digest = hashes.SHA1() if sha1 else hashes.SHA256()
-    cert = builder.sign(signer, digest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)     # of SHA-1
+        cert = builder.sign(signer, digest)
     if bad_signature:
         der = bytearray(cert.public_bytes(serialization.Encoding.DER))
         der[-1] ^= 1

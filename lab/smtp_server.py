@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import threading
@@ -11,6 +12,8 @@ import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence, Union
+
+from lab import client_hello
 
 EXTENSIONS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8",
               "CHUNKING")
@@ -72,6 +75,7 @@ class Smtp:
     inject: bytes = b""                         # in the same segment as the 220 (row S6)
     close_at: str = ""                          # step at which it closes without a reply
     close_after_octets: int = -1                # of message data
+    break_tls_after_octets: int = -1            # ... octets that are no TLS, in the midst of it
     hang_at: str = ""                           # step at which it reads on and says nothing
     endless_at: str = ""                        # step with a reply that never ends
     byte_delay: float = 0                       # seconds between two octets of each reply
@@ -86,6 +90,7 @@ class Session:
     port: int
     peer: str
     sni: str | None = None
+    hello: dict[str, Any] | None = None         # what the client offered; lab/client_hello.py
     tls: dict[str, Any] | None = None
     tls_error: str | None = None
     clear: str = ""
@@ -239,8 +244,8 @@ class _Dialogue:
         return code
 
     def _scripted(self, step: str, default: str) -> str | bytes:
-        keys = [f"tls:{step}"] if self.secure else []
-        keys += [step] + (["RCPT"] if step.startswith("RCPT:") else [])
+        steps = [step, "RCPT"] if step.startswith("RCPT:") else [step]
+        keys = [f"tls:{s}" for s in steps if self.secure] + steps
         for key in keys:
             if key in self.b.replies:
                 value = self.b.replies[key]
@@ -336,6 +341,7 @@ class _Dialogue:
 
     def _handshake(self) -> None:
         assert self.context
+        self.session.hello = client_hello.peek(self.conn)
         try:
             self.conn = self.context.wrap_socket(self.conn, server_side=True)
         except (ssl.SSLError, OSError) as error:
@@ -368,12 +374,20 @@ class _Dialogue:
         if self._reply(".", "250 2.0.0 accepted")[0] == "2":
             self._accepted(data)
 
+    def _fail_after(self, octets: int) -> None:
+        """What is scripted to go wrong after so many octets of a message."""
+        if 0 <= self.b.close_after_octets < octets:
+            raise _Gone("closed in the message as scripted")
+        if 0 <= self.b.break_tls_after_octets < octets and self.secure:
+            with socket.socket(fileno=os.dup(self.conn.fileno())) as raw:
+                raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))   # a record that nobody sealed
+            while self._recv():
+                pass
+
     def _until_dot(self) -> bytes:
         data = b""
         while True:
-            if self.b.close_after_octets >= 0 and len(data) + len(self.buffer) > \
-                    self.b.close_after_octets:
-                raise _Gone("closed in the message as scripted")
+            self._fail_after(len(data) + len(self.buffer))
             while b"\n" not in self.buffer:
                 self.buffer += self._recv()
             line, _, self.buffer = self.buffer.partition(b"\n")
@@ -385,9 +399,9 @@ class _Dialogue:
         size, _, last = rest.partition(" ")
         wanted = int(size)
         while len(self.buffer) < wanted:
-            if 0 <= self.b.close_after_octets < len(self.buffer):
-                raise _Gone("closed in the message as scripted")
             self.buffer += self._recv()
+            self._fail_after(len(self.buffer))
+        self._fail_after(wanted)
         chunk, self.buffer = self.buffer[:wanted], self.buffer[wanted:]
         self.body += chunk
         if last.upper() != "LAST":
