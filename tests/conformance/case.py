@@ -19,6 +19,12 @@ TLSA = ["{mx:3 1 1}"]
 TLDS = ("example", "test", "plain")     # the last is unsigned
 ZONE_KEYS = ("ds", "algorithm", "more_algorithms", "idle_algorithms", "denial", "salt", "iterations",
              "damages", "extra_dnskeys", "ttl", "apex_ns")
+# What `at.LEVEL` publishes at mx: a record that authenticates, one that is unusable (U2), none.
+LEVEL_TLSA = {"dane": ["{mx:3 1 1}"], "encrypt": ["{mx:1 1 1}"], "may": []}
+LEVEL_TLSRPT = {"encrypt": "tlsa-invalid", "may": "-"}
+# `refused`: the status of DESIGN.md section 3 for a result type.
+REFUSED = {"certificate-expired": "4.7.322", "certificate-not-trusted": "4.7.323",
+           "certificate-host-mismatch": "4.7.325", "validation-failure": "4.7.323"}
 # Values of these keys of the output are names: relative to the case's domain without a final dot.
 NAME_KEYS = ("host", "tlsa_base", "domain")
 
@@ -49,6 +55,8 @@ class Case:
     argument: str = "{example}"             # of policy; the recipient's domain of deliver
     to: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
+    data: str = ""                          # the message on standard input; default: a nasty one
+    trusted: list[str] = field(default_factory=list)    # certificates in the system's CA store
     # what must come out
     policy: dict[str, Any] | None = None
     hosts: list[dict[str, Any]] | None = None       # short for policy.hosts
@@ -56,12 +64,17 @@ class Case:
     records: list[str] = field(default_factory=list)    # the only host's records, as text
     deliver: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] | None = None    # short for deliver.attempts
+    matched: str = ""           # short for: delivered to mx under TLS, this record authenticated it
+    refused: str = ""           # short for: mx's certificate is refused, with this result type
+    names: list[str] = field(default_factory=lambda: ["mx", "@"])   # of `tlsa match`
     # proofs
     asked: list[str] = field(default_factory=list)  # in this order
     not_asked: list[str] = field(default_factory=list)
     sni: str | dict[str, str] = ""
     message: str | list[str] = ""                   # the servers that got it, the rest did not
     over: str = ""                                  # tls, clear: how it got there
+    said: str | list[str] | dict[str, str | list[str]] = ""     # to mx: verbs, an entry a session
+    not_said: list[str] = field(default_factory=list)           # regular expressions, to nobody
     clear_only: bool | list[str] = False
     no_mail: bool | list[str] = False
     never: list[str] = field(default_factory=list)  # words that no server may get
@@ -69,6 +82,13 @@ class Case:
     seconds: float = 0                              # the command must end within
     deviation: str = ""                             # why another output comes out, known and safe
     slow: bool = False                              # left out of the short form
+
+    @property
+    def matchable(self) -> bool:
+        """`tlsa match` must agree: rows of C, G, N, but those that only a handshake has."""
+        return (any(re.fullmatch(r"[CGN]\d+", row) for row in self.rows)
+                and not {"C33", "C34"} & set(self.rows) and self.deliver is not None
+                and bool(self.attempts) and self.attempts[0].get("level") != "may")
 
     @property
     def commands(self) -> list[str]:
@@ -120,6 +140,41 @@ def expand(value: Any, fill: Callable[[str, str, str], str]) -> Any:
     return value
 
 
+def variants(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """`at."LEVEL..." = {...}`: the case once a level, with what is in the table laid over it."""
+    base = dict(table)
+    levels = base.pop("at", None)
+    if levels is None:
+        return [base]
+    made = []
+    for words, change in levels.items():
+        for level in words.split():
+            one = {"tlsa": LEVEL_TLSA[level], **base, **change, "id": f"{base['id']}-{level}",
+                   "title": f"{base['title']} (at {level})"}
+            one["attempts"] = [
+                {"level": level, **({"tlsrpt": LEVEL_TLSRPT[level]} if level in LEVEL_TLSRPT else {}),
+                 **attempt} for attempt in one.get("attempts", [{}])]
+            made.append(one)
+    return made
+
+
+def _certificate_verdict(case: Case) -> None:
+    """What `matched` and `refused` are short for."""
+    if case.matched:
+        usage = (case.matched.partition(":")[2] or case.matched)[0]
+        tls = {"authenticated": {"3": "dane-ee", "2": "dane-ta"}[usage], "matched": case.matched}
+        case.deliver = {"result": "delivered", "status": "2.0.0", "tlsrpt": "-"}
+        case.attempts = [{"result": "delivered", "level": "dane", "tlsrpt": "-", "tls": tls}]
+        case.message, case.over = "mx", "tls"
+    elif case.refused:
+        why = {"status": REFUSED[case.refused.lstrip("~").partition("|")[0]],
+               "tlsrpt": case.refused}
+        case.deliver = {"result": "deferred", **why}
+        case.attempts = [{"result": "deferred", "level": "dane", **why,
+                          "tls": {"authenticated": "no", "matched": "-"}}]
+        case.no_mail, case.said = True, "EHLO STARTTLS tls:QUIT"
+
+
 def _expectation(table: Any, word: str) -> Any:
     return {word: table} if isinstance(table, str) else table
 
@@ -135,6 +190,7 @@ def parse(table: dict[str, Any], section: str) -> Case:
     case = Case(**{**table, "section": section, "zone_options": options})
     case.policy = _expectation(case.policy, "outcome")
     case.deliver = _expectation(case.deliver, "result")
+    _certificate_verdict(case)
     for short, whole in (("hosts", "policy"), ("attempts", "deliver")):
         wanted = getattr(case, short)
         if wanted is not None:
@@ -152,8 +208,8 @@ def load(directory: Path = HERE / "cases") -> list[Case]:
     for path in sorted(directory.glob("*.toml")):
         try:
             tables = tomllib.loads(path.read_text()).get("case", [])
-            cases += [parse(table, path.stem) for table in tables]
-        except (tomllib.TOMLDecodeError, TypeError, CaseError) as error:
+            cases += [parse(one, path.stem) for table in tables for one in variants(table)]
+        except (tomllib.TOMLDecodeError, KeyError, TypeError, CaseError) as error:
             raise CaseError(f"{path.name}: {error}") from error
     ids = [case.id for case in cases]
     if twice := {i for i in ids if ids.count(i) > 1}:

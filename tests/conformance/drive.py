@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from dataclasses import dataclass
@@ -47,13 +48,24 @@ class Daneway:
             data = staged.data
         return observe(staged, command, argv, data)
 
+    def match(self, staged: Staged) -> Run:
+        """`tlsa match` with the chain that the case's server sends, its records and names."""
+        argv = [str(self.path), "tlsa", "match", "--json", "--chain", str(staged.pem("mx"))]
+        for record in staged.tlsa_records():
+            argv += ["--record", record]
+        for name in staged.case.names:
+            dot = "." if name.endswith(".") else ""     # N15: one final dot makes no difference
+            argv += ["--name", staged.case.absolute(staged.fill(name)) + dot]
+        return observe(staged, "match", argv, b"")
+
 
 def observe(staged: Staged, command: str, argv: list[str], data: bytes) -> Run:
     asked = len(staged.dns.queries)
     before = {name: len(server.sessions) for name, server in staged.servers.items()}
+    env = {**os.environ, "SSL_CERT_FILE": str(staged.trusted)} if staged.trusted else None
     start = time.monotonic()
     try:
-        done = subprocess.run(argv, input=data, capture_output=True, timeout=100)
+        done = subprocess.run(argv, input=data, capture_output=True, timeout=100, env=env)
         code, out, err = done.returncode, done.stdout, done.stderr
     except subprocess.TimeoutExpired as late:
         code, out, err = -1, late.stdout or b"", (late.stderr or b"") + b"\nkilled after 100 s"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator
 
+import wire
 from case import NAME_KEYS
 from drive import Run
 from stage import Staged
@@ -19,7 +20,8 @@ RESULTS = {"delivered": 0, "deferred": 75, "failed": 69}
 TLSRPT = {None, "starttls-not-supported", "certificate-host-mismatch", "certificate-expired",
           "certificate-not-trusted", "validation-failure", "tlsa-invalid", "dnssec-invalid",
           "dane-required"}
-IN_CLEAR = re.compile(r"(EHLO|HELO) \S+|STARTTLS|QUIT", re.I)
+UNORDERED = ("tlsa", "addresses")       # lists whose order DNS does not keep
+MATCH_EXIT = {"match": 0, "mismatch": 1, "unusable": 2}
 
 
 def is_about_output(objection: str) -> bool:
@@ -37,11 +39,28 @@ def judge(staged: Staged, run: Run) -> list[str]:
             objections += _records(staged, run)
     objections += _questions(staged, run)
     if run.command == "deliver":
-        objections += _wire(staged, run)
-        objections += _arrival(staged, run)
-        objections += _sni(staged, run)
+        objections += wire.judge(staged, run)
     if staged.case.seconds and run.seconds > staged.case.seconds:
         objections.append(f"took {run.seconds:.1f} s, allowed {staged.case.seconds} s")
+    return objections
+
+
+def judge_match(staged: Staged, run: Run) -> list[str]:
+    """`tlsa match` says of the server's chain what the delivery case says of its handshake."""
+    deliver = staged.expected["deliver"]
+    attempt = {"level": "dane", "tlsrpt": deliver.get("tlsrpt"), **deliver["attempts"][0]}
+    matched = attempt.get("tls", {}).get("matched", "-")
+    if attempt["level"] == "encrypt":
+        wanted = {"result": "unusable", "record": "-"}
+    elif matched != "-":
+        wanted = {"result": "match", "record": matched, "error": "-"}
+        if matched.startswith("3"):
+            wanted["depth"] = 0
+    else:
+        wanted = {"result": "mismatch", "error": attempt["tlsrpt"]}
+    objections = list(_differences(staged, wanted, run.output, ""))
+    if not objections and run.exit != MATCH_EXIT[wanted["result"]]:
+        objections.append(f"contract: exit {run.exit} for {wanted['result']}")
     return objections
 
 
@@ -58,8 +77,11 @@ def _differences(staged: Staged, expected: Any, actual: Any, at: str) -> Iterato
                 value = staged.case.absolute(value)
             if key not in actual:
                 yield f"{at}.{key}: missing"
-            else:
-                yield from _differences(staged, value, actual[key], f"{at}.{key}")
+                continue
+            both = value, actual[key]
+            if key in UNORDERED and all(isinstance(one, list) for one in both):
+                both = tuple(sorted(one, key=_order) for one in both)
+            yield from _differences(staged, *both, f"{at}.{key}")
     elif isinstance(expected, list):
         if not isinstance(actual, list) or len(actual) != len(expected):
             yield f"{at}: expected {len(expected)} entries: {actual!r}"
@@ -74,6 +96,10 @@ def _differences(staged: Staged, expected: Any, actual: Any, at: str) -> Iterato
             yield f"{at}: {actual!r} does not match {expected[1:]!r}"
     elif expected != actual:
         yield f"{at}: {actual!r}, expected {expected!r}"
+
+
+def _order(entry: Any) -> str:
+    return str(entry.get("record")) if isinstance(entry, dict) else str(entry)
 
 
 def _records(staged: Staged, run: Run) -> Iterator[str]:
@@ -185,69 +211,3 @@ def _questions(staged: Staged, run: Run) -> Iterator[str]:
             position = run.questions.index(_question(staged, text), position)
         except ValueError:
             yield f"did not ask {text} (in this place): {run.questions}"
-
-
-def _names(value: bool | str | list[str], staged: Staged) -> list[str]:
-    if isinstance(value, bool):
-        return list(staged.servers) if value else []
-    return [value] if isinstance(value, str) and value else list(value)
-
-
-def _wire(staged: Staged, run: Run) -> Iterator[str]:
-    """What went over the wire: the case's own proofs, and the promise for each attempt."""
-    attempts = run.output.get("attempts", []) if isinstance(run.output, dict) else []
-    lax = {a["address"] for a in attempts if a["level"] == "may"}  # for another domain, perhaps
-    strict = {a["address"] for a in attempts if a["level"] in ("dane", "encrypt")} - lax - {None}
-    proven = {a["address"] for a in attempts
-              if (a["tls"] or {}).get("authenticated") in ("dane-ee", "dane-ta")}
-    unproven = {a["address"] for a in attempts if a["level"] == "dane"} - lax - proven - {None}
-    for name, sessions in run.sessions.items():
-        for session in sessions:
-            if name in _names(staged.case.clear_only, staged) or session.server in strict:
-                for line in session.clear.splitlines():
-                    if not IN_CLEAR.fullmatch(line):
-                        yield f"in clear to {name}: {line!r}"
-            if session.server in unproven:
-                for line in session.secure.splitlines():
-                    if line.upper() != "QUIT":
-                        yield f"to {name}, which did not authenticate: {line!r}"
-            got = session.clear + session.secure
-            for word in staged.fill(staged.case.never):
-                if word.lower() in got.lower():
-                    yield f"{name} got {word!r}"
-            if name in _names(staged.case.no_mail, staged):
-                for word in ("MAIL FROM", "RCPT TO", staged.token, *staged.recipients):
-                    if word.lower() in got.lower():
-                        yield f"{name} got {word!r}"
-        if name in staged.case.not_connected and sessions:
-            yield f"connected to {name}"
-
-
-def _arrival(staged: Staged, run: Run) -> Iterator[str]:
-    """The message is where it was said to be, whole, and nowhere else."""
-    said = run.output.get("result") if isinstance(run.output, dict) else None
-    got = {name: [m for s in sessions for m in s.messages]
-           for name, sessions in run.sessions.items()}
-    wanted = _names(staged.case.message, staged)
-    holders = [name for name, messages in got.items() if messages]
-    if wanted and sorted(holders) != sorted(wanted):
-        yield f"the message is at {holders}, expected {wanted}"
-    if bool(holders) != (said == "delivered") and len(staged.recipients) == 1:
-        yield f"said {said}, but the message is at {holders}"
-    for name in holders:
-        for message in got[name]:
-            if message["data"].encode("latin-1") != staged.data:
-                yield f"{name} got another message: {message['data']!r}"
-            if staged.case.over and message["tls"] != (staged.case.over == "tls"):
-                yield f"{name} got the message {'under TLS' if message['tls'] else 'in clear'}"
-
-
-def _sni(staged: Staged, run: Run) -> Iterator[str]:
-    wanted = staged.case.sni
-    if not wanted:
-        return
-    for server, name in (wanted.items() if isinstance(wanted, dict) else [("mx", wanted)]):
-        expected = None if name == "-" else staged.case.absolute(staged.fill(name))
-        seen = {s.sni for s in run.sessions[server] if s.tls or s.tls_error}
-        if seen != {expected}:
-            yield f"SNI at {server}: {seen or 'no handshake'}, expected {expected}"

@@ -7,6 +7,7 @@ for all of them (so its query log is the case's), and mail servers of its own.
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -17,6 +18,11 @@ from lab.smtp_server import Smtp, SmtpServer, Tls, anonymous
 from lab.world import World
 from lab.zones import Damage
 
+# Certificates that need not be described; `certs` may change single options of them. "ca-7" is the
+# seventh of a long line: issued by ca-6, ca-1 by the root.
+PKI: dict[str, dict[str, Any]] = {
+    "root": {"ca": True}, "ca": {"ca": True, "issuer": "root"},
+    "leaf": {"issuer": "ca", "dns": ["mx.{example}"]}}
 TLS_KEYS = ("minimum", "maximum", "ciphers", "abort_unknown_sni")
 SERVER_KEYS = ("chain", "key", "chains", "sni", "anonymous", "tls", "port", "down", "domain")
 
@@ -77,8 +83,9 @@ class Staged:
         if name in self.certs:
             return self.certs[name]
         chain = self.case.servers.get(name, {}).get("chain")
-        if name in self.case.certs:
-            made = self._issue(name, dict(self.case.certs[name]))
+        options = {**self._common(name), **self.case.certs.get(name, {})}
+        if options:
+            made = self._issue(name, options)
         elif chain:
             made = self.cert(chain[0])
         else:
@@ -86,21 +93,44 @@ class Staged:
         self.certs[name] = made
         return made
 
+    def _common(self, name: str) -> dict[str, Any]:
+        if number := re.fullmatch(r"ca-(\d+)", name):
+            above = int(number[1]) - 1
+            return {"ca": True, "issuer": f"ca-{above}" if above else "root"}
+        return PKI.get(name, {})
+
     def _issue(self, name: str, options: dict[str, Any]) -> certs.Cert:
         options = self.fill(options)
         for key in ("start", "end"):
             if key in options:
                 options[key] = _period(options[key])
-        issuer = self.cert(options.pop("issuer")) if "issuer" in options else None
+        issuer = options.pop("issuer", "")
+        above = self.cert(issuer) if issuer else None
         if "key_of" in options:
             options["key"] = self.cert(options.pop("key_of")).key
         elif str(options.get("key", "")).startswith("rsa"):
             options["key"] = certs.shared_key(options["key"], len(self.certs) % 4)
-        return certs.issue(options.pop("cn", name), issuer, **options)
+        return certs.issue(options.pop("cn", name), above, **options)
 
     def _pem(self, file: str, chain: Sequence[str], key: str | None = None) -> Path:
         path = self.world.dir / f"{self.case.id}-{file}.pem"
-        return self.cert(key or chain[0]).write(path, [self.cert(name) for name in chain])
+        names = [name for entry in chain for name in _line(entry)]
+        return self.cert(key or names[0]).write(path, [self.cert(name) for name in names])
+
+    def pem(self, server: str) -> Path:
+        """What a server sends, without its key."""
+        path = self.world.dir / f"{self.case.id}-{server}.chain"
+        text = (self.world.dir / f"{self.case.id}-{server}-0.pem").read_text()
+        path.write_text(text[text.index("-----BEGIN CERTIFICATE"):])
+        return path
+
+    @property
+    def trusted(self) -> Path | None:
+        if not self.case.trusted:
+            return None
+        path = self.world.dir / f"{self.case.id}-trusted.crt"
+        path.write_text("".join(self.cert(name).pem() for name in self.case.trusted))
+        return path
 
     # --- mail servers
 
@@ -116,7 +146,7 @@ class Staged:
             for key, value in options.items():
                 if not hasattr(behaviour, key):
                     raise CaseError(f"{self.case.id}: servers.{name}: unknown: {key}")
-                setattr(behaviour, key, value.encode("latin-1") if key == "inject" else value)
+                setattr(behaviour, key, value.encode("latin-1") if key == "inject" else _raw(value))
             at = [a for (server, _), a in self.addresses.items() if server == name]
             port = self.case.servers.get(name, {}).get("port", 25)
             self.servers[name] = self.world.add_smtp(behaviour, at, port)
@@ -188,12 +218,42 @@ class Staged:
     def recipients(self) -> list[str]:
         return self.fill(self.case.to) or [f"b@{self.fill(self.case.argument)}"]
 
+    def tlsa_records(self) -> list[str]:
+        """All TLSA records of the case; `tlsa match` gets them."""
+        lines = self.case.zone_lines() + [line for zone in self.case.zones.values()
+                                          for line in zone.get("lines", [])]
+        return [self.fill(line.split(" TLSA ")[1]) for line in lines if " TLSA " in line]
+
+    @property
+    def arrives(self) -> bytes:
+        """The message as a server must get it: lines in CRLF, else as it was."""
+        return self.data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
     @property
     def data(self) -> bytes:
-        """The message, with what a careless sender would break: dots, long lines, no ASCII."""
+        """The message on standard input: that of the case, or one with what a careless sender
+        would break: dots, long lines, no ASCII."""
+        if self.case.data:
+            return f"{self.case.data}{self.token}\n".encode()
         return (f"From: a@sender.test\r\nSubject: conformance\r\n\r\n{self.token}\r\n.\r\n"
                 f"..two\r\n.\r\n{'x' * 900}\r\nend\r\n").encode()
 
 
 def stage(world: World, cases: Sequence[Case]) -> dict[str, Staged]:
     return {case.id: Staged(world, case) for case in cases}
+
+
+def _line(entry: str) -> list[str]:
+    """"ca-9..1": ca-9, ca-8 and so on to ca-1."""
+    if not (ends := re.fullmatch(r"ca-(\d+)\.\.(\d+)", entry)):
+        return [entry]
+    return [f"ca-{number}" for number in range(int(ends[1]), int(ends[2]) - 1, -1)]
+
+
+def _raw(value: Any) -> Any:
+    """A scripted reply that begins with "=" goes out as the octets that follow."""
+    if isinstance(value, dict):
+        return {key: _raw(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_raw(one) for one in value]
+    return value[1:].encode("latin-1") if isinstance(value, str) and value[:1] == "=" else value

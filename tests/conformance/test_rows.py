@@ -12,7 +12,7 @@ import pytest
 
 from case import Case, selected
 from drive import Daneway, Run
-from judge import is_about_output, judge
+from judge import is_about_output, judge, judge_match
 from lab.namespace import HOME
 from lab.world import World
 from stage import Staged, stage
@@ -66,6 +66,17 @@ def test_case(case_id: str, results: Results) -> None:
             pytest.xfail(case.deviation)
     if wrong:
         pytest.fail(_report(case, wrong), pytrace=False)
+
+
+@pytest.mark.parametrize("case_id", [name for name, case in CASES.items() if case.matchable])
+def test_tlsa_match_agrees(case_id: str, results: Results) -> None:
+    staged = results.staged[case_id]
+    run = results.program.match(staged)
+    objections = judge_match(staged, run)
+    if objections and CASES[case_id].deviation:
+        pytest.xfail(CASES[case_id].deviation)
+    if objections:
+        pytest.fail(_report(CASES[case_id], [(run, objections)]), pytrace=False)
 
 
 def _report(case: Case, wrong: list[tuple[Run, list[str]]]) -> str:
