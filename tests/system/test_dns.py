@@ -266,6 +266,8 @@ SECURITY = {**dict.fromkeys(FAILURES, "failed"), **dict.fromkeys(UNPROVEN, "bogu
 
 def _add_faults(world: World) -> None:
     """For each fault a name server that has it for one kind of question in each of its zones."""
+    slow = world.add_dns([Rule("slow", "slow.example", "MX", delay=1)])
+    world.add_zone("slow.example", DANE, servers=[("ns.slow.example.", slow.addresses)])
     for fault in SECURITY:
         action, _, tcp = fault.partition("-") if fault.startswith("tc-") else (fault, "", "serve")
         action = "truncate" if action == "tc" else action
@@ -325,11 +327,13 @@ def test_tlsa_lookup_fails(faulty: dict[str, Any], fault: str) -> None:
             host["tlsa_base"]) == ("secure", SECURITY[fault], "unreachable", [], None), host
 
 
-@pytest.mark.parametrize("seconds", [0.5, 2.0])
-def test_dns_timeout(program: Program, seconds: float) -> None:
-    done = program("--dns-timeout", str(seconds), "policy", "mx-drop.example")
-    assert (done.code, done.json["mx"]["security"]) == (75, "failed")
-    assert seconds - 0.1 < done.seconds < seconds + 1
+@pytest.mark.parametrize("domain, seconds, security", [
+    ("mx-drop.example", 0.5, "failed"), ("mx-drop.example", 2, "failed"),
+    ("slow.example", 0.5, "failed"), ("slow.example", 8, "secure")])
+def test_dns_timeout(program: Program, domain: str, seconds: float, security: str) -> None:
+    done = program("--dns-timeout", str(seconds), "policy", domain)
+    assert (done.code, done.json["mx"]["security"]) == (75 * (security == "failed"), security)
+    assert done.seconds < seconds + 1
 
 
 def test_large_key_set(program: Program) -> None:
@@ -372,7 +376,7 @@ ALIASES = {  # domain label: its MX host, then what is expected: outcome, tlsa_b
 
 def _add_aliases(world: World) -> None:
     world.add_zone("alias.plain", [
-        f"@ MX 10 host", "host A 192.0.2.3", "from CNAME target.alias.example.",
+        "@ MX 10 host", "host A 192.0.2.3", "from CNAME target.alias.example.",
         f"_25._tcp.host TLSA {TLSA}"], algorithm=None)
     world.add_zone("broken.alias.example", ["host A 192.0.2.4"], damages=[Damage("expired")])
     world.add_zone("alias.example", [
@@ -477,11 +481,11 @@ def test_dead_domains_do_not_slow_a_healthy_one(daneway: Daneway, dead: World, n
     """2,000 domains are under way at a time, so the last is read after two rounds of time-outs;
     from then on it takes no longer than alone."""
     seconds = 3.0
-    elapsed, line, peak, _ = _healthy_after(Program(daneway, dead), n_dead, seconds,
+    elapsed, line, peak, descriptors = _healthy_after(Program(daneway, dead), n_dead, seconds,
                                             f"{_hard_limit()}:{_hard_limit()}")
     assert line["outcome"] == "dane", line
     assert elapsed < rounds * seconds + 2
-    assert peak < 256 * 1024
+    assert peak < 256 * 1024 and descriptors < 9000
 
 
 @UNFLUSHED
@@ -493,7 +497,7 @@ def test_low_soft_descriptor_limit(daneway: Daneway, dead: World) -> None:
 
 
 @FEW_SOCKETS
-@pytest.mark.parametrize("n_dead", [40, 300])
+@pytest.mark.parametrize("n_dead", [40, 120])
 def test_low_descriptor_limit(daneway: Daneway, dead: World, n_dead: int) -> None:
     """With few sockets it takes longer, but the wait for one is no failure of a healthy domain."""
     elapsed, line, peak, descriptors = _healthy_after(Program(daneway, dead), n_dead, 1, "256:256")
@@ -568,7 +572,8 @@ def test_lines_come_in_order_of_completion_at_once(program: Program) -> None:
         end_of_input.start()
         first = parse(child.stdout.readline())
         elapsed = time.monotonic() - begin
-        end_of_input.join()
+        end_of_input.cancel()
+        child.stdin.close()
         second = parse(child.stdout.readline())
     assert (first["domain"], second["domain"]) == ("good.example", "mx-drop.example")
     assert elapsed < 2
