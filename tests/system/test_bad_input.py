@@ -320,7 +320,7 @@ MESSAGES = {
     "no-end": b"A: b\n\nno line end", "one-line": b"x" * 300_000, "empty-lines": b"\n\r\n\n",
     "header-only": b"A: b\n", "spaces": b"A: b\n\n \t \n\t\n",
     "controls": bytes(range(1, 9)) + b"\n",
-    "pieces": (b"." + b"y" * 65_533 + b"\n") * 4 + b".\r\n", "empty": b""}
+    "pieces": (b"." + b"y" * 65_533 + b"\n") * 4 + b".\r\n"}
 
 
 def _add_octets(site: Site) -> None:
@@ -343,6 +343,17 @@ def test_nothing_but_line_ends_is_added(site: Site, name: str, way: str) -> None
     assert server.messages[-1]["data"].encode("latin-1") == wanted
     wire = (server.sessions[-1].clear + server.sessions[-1].secure).encode("latin-1")
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", wire)
+
+
+@pytest.mark.parametrize("way", ["data", "clear", pytest.param("bdat", marks=pytest.mark.xfail(
+    strict=True, reason="the reply to BDAT 0 LAST may come before the end of the body is noted"))])
+def test_empty_message(site: Site, way: str) -> None:
+    """Several times, since it may be a race: what the server accepted is delivered."""
+    server = site.servers["plain-data" if way == "clear" else way]
+    before = len(server.messages)
+    done = [site.run.deliver(f"b@{way}.example", message=b"") for _ in range(40)]
+    assert [m["data"] for m in server.messages[before:]] == [""] * 40
+    assert {one.code for one in done} == {0}
 
 
 @pytest.mark.parametrize("message", [
