@@ -229,10 +229,7 @@ def _add_internal_names(world: World) -> None:
         world.add_zone(name, DANE)
 
 
-@pytest.mark.parametrize("domain", INTERNAL + [
-    pytest.param(domain, marks=pytest.mark.xfail(
-        strict=True, reason="the library's own reverse zones are not taken away"))
-    for domain in REVERSE])
+@pytest.mark.parametrize("domain", INTERNAL + REVERSE)
 def test_nothing_is_answered_internally(program: Program, domain: str) -> None:
     done = program.policy(domain)
     assert (done.code, done.json["outcome"]) == (0, "dane"), done.json["detail"]
@@ -465,16 +462,12 @@ def _feed(pipe: Any, domains: list[str]) -> None:
         pass  # the test has seen enough
 
 
-UNFLUSHED = pytest.mark.xfail(strict=True, reason="standard output is not flushed after a line")
-FEW_SOCKETS = pytest.mark.xfail(
-    strict=True, reason="the wait for a socket counts against --dns-timeout; a healthy one fails")
 
 
 def _hard_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-@UNFLUSHED
 @pytest.mark.parametrize("n_dead, rounds", [(100, 0), (1500, 0), (5000, 2)])
 def test_dead_domains_do_not_slow_a_healthy_one(daneway: Daneway, dead: World, n_dead: int,
                                                 rounds: int) -> None:
@@ -488,7 +481,6 @@ def test_dead_domains_do_not_slow_a_healthy_one(daneway: Daneway, dead: World, n
     assert peak < 256 * 1024 and descriptors < 9000
 
 
-@UNFLUSHED
 def test_low_soft_descriptor_limit(daneway: Daneway, dead: World) -> None:
     """A soft limit is raised to the hard one: nothing changes."""
     elapsed, line, _, _ = _healthy_after(Program(daneway, dead), 1500, 3,
@@ -496,7 +488,6 @@ def test_low_soft_descriptor_limit(daneway: Daneway, dead: World) -> None:
     assert line["outcome"] == "dane" and elapsed < 2
 
 
-@FEW_SOCKETS
 @pytest.mark.parametrize("n_dead", [40, 120])
 def test_low_descriptor_limit(daneway: Daneway, dead: World, n_dead: int) -> None:
     """With few sockets it takes longer, but the wait for one is no failure of a healthy domain."""
@@ -539,7 +530,6 @@ def test_mixed_lines(program: Program) -> None:
     assert done.peak_kib < 256 * 1024
 
 
-@pytest.mark.xfail(strict=True, reason="the rest of a line too long goes before the next one")
 @pytest.mark.parametrize("octets", [2100, 3000, 100_000, 10_000_000])
 def test_line_too_long(program: Program, octets: int) -> None:
     """It costs one `invalid`, and the next line nothing."""
@@ -557,7 +547,6 @@ def test_exit_code_of_many(program: Program, domains: list[str], code: int) -> N
     assert (done.code, len(done.lines)) == (code, len(domains))
 
 
-@UNFLUSHED
 def test_lines_come_in_order_of_completion_at_once(program: Program) -> None:
     """A reader at the other end of a pipe sees a line when it is decided, not when the input ends
     or a buffer is full."""

@@ -684,7 +684,7 @@ static const struct dialogue dialogues[] = {
 	 false,
 	 false,
 	 GREET "S: 250-mx\nS: 250 CHUNKING\nM:\nC: MAIL FROM:<a@b.example>\nS: 250 ok\n"
-	       "C: RCPT TO:<c@d.example>\nS: 250 ok\nC: BDAT 0 LAST\nB:\nS: 250 ok\n"
+	       "C: RCPT TO:<c@d.example>\nS: 250 ok\nC: BDAT 0 LAST\nS: 250 ok\n"
 	       "R: 0 delivered 2.0.0 FINAL\n" QUIT},
 	{"BDAT refused, then RSET",
 	 SMTP_TLS_NONE,

@@ -346,7 +346,7 @@ void smtp_client_body(struct smtp_client *c, struct span piece, bool last, usec_
 	c->tx->complete = last;
 	c->written += c->out.n - before;
 	smtp_machine_rearm(c, LIMIT_BLOCK);
-	/* An empty message under BDAT whose command is written already. */
+	/* An empty last piece under BDAT, when all before it is written. */
 	if (last && c->out.n == 0)
 		move_to(c, FINAL);
 }

@@ -288,6 +288,8 @@ static enum state enter_body(struct smtp_client *c)
 	if (c->tx->chunking) {
 		snprintf(text, sizeof(text), "BDAT %" PRIu64 " LAST", c->tx->size);
 		smtp_machine_say(c, COMMAND_BODY, 0, text);
+		/* Of an empty message the command is all: its reply may come at once. */
+		c->tx->complete = c->tx->size == 0;
 	} else {
 		require(smtp_machine_may_say(c, COMMAND_BODY));
 		smtp_machine_await(c, COMMAND_BODY, 0);

@@ -142,6 +142,17 @@ static const char *rcode_in_words(int rcode)
 	}
 }
 
+/*
+ * The library hands a packet over; an RRset that does not fit into 64 KiB once it has given up
+ * compressing names leaves an empty one with TC, which is no denial (R13).
+ */
+static bool is_truncated(const struct ub_result *result)
+{
+	const uint8_t *packet = result->answer_packet;
+
+	return result->answer_len > 2 && (packet[2] & 0x02) != 0;
+}
+
 /* The library's result as an answer: R6-R12. Bytes stay the result's, text goes to the arena. */
 static struct dane_answer translate(struct arena *a, const struct ub_result *result)
 {
@@ -168,6 +179,8 @@ static struct dane_answer translate(struct arena *a, const struct ub_result *res
 			records[i] = span_of(result->data[i], (size_t)result->len[i]);
 		answer.records = records;
 		answer.n_records = n;
+	} else if (is_truncated(result)) {
+		return failed("the answer is too large for the resolver library");
 	}
 	/* The hops of an alias chain stand in the packet; without one it need not be read. A
 	 * question for the alias itself has its answer in the records. */
@@ -259,6 +272,9 @@ static void pump(struct dns_resolver *r)
 			continue;
 		}
 		q->state = QUESTION_ASKED;
+		q->deadline = usec_add(io_now(r->loop), r->timeout);
+		if (r->first == q)
+			io_timer_set(r->timer, q->deadline);
 		asked_add(r, q);
 	}
 }
@@ -278,10 +294,8 @@ struct dns_question *dns_resolver_ask(struct dns_resolver *r, const char *name, 
 	q->arg = arg;
 	q->name = xstrdup(name);
 	q->type = type;
-	q->deadline = usec_add(io_now(r->loop), r->timeout);
+	q->deadline = USEC_NEVER; /* until the library has it */
 	waiting_append(r, q);
-	if (r->first == q)
-		io_timer_set(r->timer, q->deadline);
 	if (r->queued == q)
 		io_timer_set(r->pump_timer, 0);
 	return q;
@@ -294,6 +308,11 @@ void dns_resolver_cancel(struct dns_resolver *r, struct dns_question *q)
 		q->state = QUESTION_DETACHED;
 	else
 		question_free(q);
+}
+
+size_t dns_resolver_limit(const struct dns_resolver *r)
+{
+	return r->limit;
 }
 
 size_t dns_resolver_busy(const struct dns_resolver *r)

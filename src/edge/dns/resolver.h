@@ -41,6 +41,8 @@ struct dns_question *dns_resolver_ask(struct dns_resolver *r, const char *name, 
 				      dns_answer_fn *fn, void *arg);
 void dns_resolver_cancel(struct dns_resolver *r, struct dns_question *q);
 
+/* How many questions the library may have at a time; more wait, before their deadline begins. */
+size_t dns_resolver_limit(const struct dns_resolver *r);
 /* Questions asked of the library and not yet finished there, waited for or not. */
 size_t dns_resolver_busy(const struct dns_resolver *r);
 

@@ -127,11 +127,19 @@ static const struct {
 	{"key-cache-size:", "32m"},
 	{"neg-cache-size:", "8m"},
 	{"infra-cache-numhosts:", "100000"},
+	{"unblock-lan-zones:", "yes"},
+	{"infra-cache-max-rtt:", "4000"}, /* a dead server holds a socket for 10 s, not 17 */
 };
 
 /* Built-in answers of the library: with hints or forwarders of one's own the names are theirs. */
 static const char *const local_zones[] = {
-	"localhost.", "test.", "invalid.", "onion.", "home.arpa.",
+	"localhost.",
+	"test.",
+	"invalid.",
+	"onion.",
+	"home.arpa.",
+	"127.in-addr.arpa.",
+	"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
 };
 
 /*
@@ -146,7 +154,7 @@ static int set_limits(struct ub_ctx *ctx, size_t *ret_limit, struct err *e)
 		ports = descriptors / 2;
 	if (ports < PORTS_LEAST)
 		ports = PORTS_LEAST;
-	*ret_limit = ports - ports / 8;
+	*ret_limit = ports > 2048 ? ports - ports / 8 : ports / 2;
 	if (set_number(ctx, "outgoing-range:", ports, e) < 0)
 		return -EINVAL;
 	return set_number(ctx, "num-queries-per-thread:", ports, e);

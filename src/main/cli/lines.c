@@ -37,9 +37,11 @@ static void hand_out(struct cli_lines *s)
 			if (!s->skipping)
 				end_line(s, false);
 			s->skipping = false;
+		} else if (s->skipping) {
+			continue; /* the rest of a line that is told already */
 		} else if (s->length < s->max) {
 			s->line[s->length++] = c == '\0' ? '\x01' : c; /* NUL is no name's octet */
-		} else if (!s->skipping) {
+		} else {
 			s->skipping = true;
 			end_line(s, true);
 		}

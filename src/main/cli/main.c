@@ -1,6 +1,7 @@
 /* The program: a table of commands. */
 #include "main/cli/cli.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,13 +22,16 @@ static const struct {
 
 int cli_fail(int code, const char *format, ...)
 {
+	char text[4096];
 	va_list args;
 
-	fputs("daneway: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	for (char *c = text; *c != '\0'; c++) /* one line, and nothing that a terminal obeys */
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+	fprintf(stderr, "daneway: %s\n", text);
 	return code;
 }
 
@@ -66,11 +70,23 @@ static int dispatch(struct config *c, int argc, char **argv)
 	return cli_fail(CLI_USAGE, "no command \"%s\"; see \"daneway --help\"", argv[first]);
 }
 
+/*
+ * A closed standard descriptor must not become the number of a spool or socket. The wrong mode
+ * makes each use fail, as it would on the closed one.
+ */
+static void hold_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+			abort();
+}
+
 int main(int argc, char **argv)
 {
 	struct config c;
 	int code;
 
+	hold_standard_descriptors();
 	tls_init(); /* before any library reads the system's openssl.cnf */
 	setlocale(LC_CTYPE, "");
 	config_init(&c);

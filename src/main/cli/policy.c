@@ -21,8 +21,8 @@ struct run {
 	const struct config *config;
 	struct cli_engine engine;
 	struct cli_lines *lines; /* NULL: one domain */
-	size_t in_flight;
-	bool input_ended, deferred, invalid, failed_write;
+	size_t in_flight, most;
+	bool input_ended, deferred, invalid, failed_write, failed_save;
 	struct job *freed; /* finished in this turn */
 };
 
@@ -145,7 +145,7 @@ static void on_decision(void *arg, struct dane_decider *d)
 			cli_lines_want(run->lines, false);
 	}
 	if (c->save != NULL && save(c->save, d) != 0)
-		run->failed_write = true;
+		run->failed_save = true;
 	io_defer(run->engine.loop, job_end, job);
 }
 
@@ -186,15 +186,16 @@ static void on_line(void *arg, const char *line, bool too_long)
 		if (print_invalid(line, e.text) < 0)
 			run->failed_write = true;
 	}
-	if (run->in_flight >= IN_FLIGHT)
+	if (run->in_flight >= run->most)
 		cli_lines_want(run->lines, false);
 }
 
 static int finish(const struct run *run)
 {
 	if (run->failed_write || fflush(stdout) != 0 || ferror(stdout))
-		return cli_fail(CLI_WRITE, "standard output or the file of --save: %s",
-				strerror(errno));
+		return cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
+	if (run->failed_save)
+		return CLI_WRITE;
 	if (run->deferred)
 		return CLI_TEMPORARY;
 	return run->invalid ? CLI_DATA : CLI_OK;
@@ -206,8 +207,16 @@ static int run_live(const struct config *c, const char *domain)
 	struct arena check = {0};
 	struct dane_request request;
 	struct err e;
-	int code;
+	int code = 0;
 
+	if (c->next_hop != NULL && cli_next_hop(&check, c->next_hop, &request, &e) < 0)
+		code = cli_fail(CLI_USAGE, "policy: --next-hop %s: %s", c->next_hop, e.text);
+	else if (cli_own_name(&check, c, &request.own_name, &e) < 0)
+		code = cli_fail(CLI_USAGE, "policy: --helo %s: %s", c->helo, e.text);
+	if (code != 0) {
+		arena_done(&check);
+		return code;
+	}
 	if (strcmp(domain, "-") != 0 && cli_request(&check, c, domain, &request, &e) < 0) {
 		arena_done(&check);
 		return cli_fail(CLI_DATA, "%s: %s", domain, e.text);
@@ -216,6 +225,10 @@ static int run_live(const struct config *c, const char *domain)
 	code = cli_engine_start(&run.engine, c);
 	if (code == 0) {
 		if (strcmp(domain, "-") == 0) {
+			run.most = dns_resolver_limit(run.engine.resolver) / 2;
+			if (run.most > IN_FLIGHT)
+				run.most = IN_FLIGHT;
+			setvbuf(stdout, NULL, _IOLBF, 65536); /* each line when it is decided */
 			run.lines = cli_lines_new(run.engine.loop, STDIN_FILENO, DOMAIN_LINE_MAX,
 						  on_line, &run);
 		} else {
