@@ -19,8 +19,9 @@ struct tls_conn {
 	struct tls_socket socket;
 	enum tls_level level;
 	enum state state;
-	bool truncated;
-	struct arena arena; /* of the verdict */
+	bool truncated, broken;
+	const char *version, *cipher; /* from the handshake's end on */
+	struct arena arena;           /* of the verdict */
 	struct tls_verdict verdict;
 	char error[240];
 };
@@ -158,6 +159,7 @@ static void explain_protocol(struct tls_conn *c)
 	int alert = received_alert(code);
 	char text[160];
 
+	c->broken = !in_handshake(c);
 	if (alert >= 0)
 		snprintf(c->error, sizeof(c->error),
 			 "%s failed: the server sent the alert \"%s\" (%d)", when(c),
@@ -251,6 +253,8 @@ enum tls_step tls_conn_handshake(struct tls_conn *c)
 	if (result != 1)
 		return refused(c, result);
 	c->state = STATE_OPEN;
+	c->version = SSL_get_version(c->ssl);
+	c->cipher = SSL_get_cipher_name(c->ssl);
 	if (c->level == TLS_LEVEL_DANE)
 		tls_dane_judge(c->ssl, SSL_get0_peer_certificate(c->ssl), &c->arena, &c->verdict);
 	return TLS_STEP_DONE;
@@ -317,19 +321,24 @@ bool tls_conn_is_truncated(const struct tls_conn *c)
 	return c->truncated;
 }
 
+bool tls_conn_is_broken(const struct tls_conn *c)
+{
+	return c->broken;
+}
+
 const char *tls_conn_version(const struct tls_conn *c)
 {
-	return in_handshake(c) || !SSL_is_init_finished(c->ssl) ? NULL : SSL_get_version(c->ssl);
+	return c->version;
 }
 
 const char *tls_conn_cipher(const struct tls_conn *c)
 {
-	return tls_conn_version(c) == NULL ? NULL : SSL_get_cipher_name(c->ssl);
+	return c->cipher;
 }
 
 struct tls_chain *tls_conn_chain(const struct tls_conn *c)
 {
-	STACK_OF(X509) *sent = tls_conn_version(c) == NULL ? NULL : SSL_get_peer_cert_chain(c->ssl);
+	STACK_OF(X509) *sent = c->version == NULL ? NULL : SSL_get_peer_cert_chain(c->ssl);
 
 	return sent == NULL || sk_X509_num(sent) <= 0 ? NULL : tls_chain_from_x509(sent);
 }

@@ -72,7 +72,12 @@ const char *tls_conn_error(const struct tls_conn *c);
 /* After EOF: whether it came without close_notify. SMTP ends with QUIT, so that is no error. */
 bool tls_conn_is_truncated(const struct tls_conn *c);
 
-/* After the handshake: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; NULL before. */
+/* After FAILED: TLS itself broke after the handshake (an alert, a record that does not verify), not
+ * merely the connection under it. */
+bool tls_conn_is_broken(const struct tls_conn *c);
+
+/* From the handshake's end on, also after FAILED: "TLSv1.3", "TLS_AES_256_GCM_SHA384"; NULL before.
+ */
 const char *tls_conn_version(const struct tls_conn *c);
 const char *tls_conn_cipher(const struct tls_conn *c);
 /* What the peer sent, to be freed by the caller; NULL before the handshake or without one. */

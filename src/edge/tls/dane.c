@@ -150,6 +150,28 @@ static int add_records(SSL *ssl, const struct tls_dane_spec *spec)
 	return n;
 }
 
+/*
+ * C24, docs/decisions/0012: the dates of the trust anchor itself do not count (RFC 5280
+ * section 6.1: it is an input, no part of the path). OpenSSL sees to that for an anchor that is an
+ * intermediate; of one that is self-signed it looks at the dates, last of all, when the chain up to
+ * it holds. With an empty store a chain that holds can end at no other certificate than the anchor.
+ */
+static int on_certificate(int ok, X509_STORE_CTX *ctx)
+{
+	int error = X509_STORE_CTX_get_error(ctx), depth = X509_STORE_CTX_get_error_depth(ctx);
+	bool date = error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID;
+
+	if (ok == 1 || !date || depth == 0 ||
+	    depth != sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1)
+		return ok;
+	/* C18: below an anchor that is only a key in the DNS the topmost certificate is no anchor.
+	 */
+	if (X509_self_signed(X509_STORE_CTX_get_current_cert(ctx), 0) != 1)
+		return ok;
+	X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return 1;
+}
+
 int tls_dane_prepare(SSL *ssl, const struct tls_dane_spec *spec, struct err *e)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
@@ -168,7 +190,7 @@ int tls_dane_prepare(SSL *ssl, const struct tls_dane_spec *spec, struct err *e)
 	if (spec->time != 0)
 		X509_VERIFY_PARAM_set_time(param, (time_t)spec->time);
 	/* The handshake ends whatever the certificate is; the judge decides, QUIT is still said. */
-	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, on_certificate);
 	return add_records(ssl, spec);
 }
 
@@ -399,6 +421,7 @@ static void verify(SSL *ssl, STACK_OF(X509) * certs)
 	X509_STORE_CTX_set0_dane(ctx, SSL_get0_dane(ssl));
 	require(X509_STORE_CTX_set_default(ctx, "ssl_server") == 1);
 	require(X509_VERIFY_PARAM_set1(param, SSL_get0_param(ssl)) == 1);
+	X509_STORE_CTX_set_verify_cb(ctx, SSL_get_verify_callback(ssl));
 	/* Less than 1 leaves its reason in the context; never X509_V_OK. */
 	(void)X509_verify_cert(ctx);
 	SSL_set_verify_result(ssl, X509_STORE_CTX_get_error(ctx));

@@ -463,6 +463,7 @@ struct probe_report probe_session_report(const struct probe_session *s)
 
 	if (s->tls != NULL && tls_conn_version(s->tls) != NULL) {
 		r.tls = true;
+		r.tls_broken = tls_conn_is_broken(s->tls);
 		r.tls_version = tls_conn_version(s->tls);
 		r.tls_cipher = tls_conn_cipher(s->tls);
 		r.verdict = tls_conn_verdict(s->tls);

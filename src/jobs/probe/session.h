@@ -41,7 +41,8 @@ struct probe_report {
 	bool connected;
 	const char *connect_error; /* a sentence if not connected, else NULL */
 	struct smtp_report smtp;
-	bool tls; /* the handshake was completed */
+	bool tls;        /* the handshake was completed */
+	bool tls_broken; /* and later TLS itself broke: S16 */
 	const char *tls_version, *tls_cipher;
 	const struct tls_verdict *verdict; /* NULL without TLS */
 };

@@ -229,6 +229,8 @@ static void record_outcome(struct destination *d, const struct probe_report *r)
 	record_tls(d, r);
 	if (d->target.level == DANE_LEVEL_ENCRYPT)
 		a->tlsrpt = "tlsa-invalid";
+	if (d->target.level != DANE_LEVEL_MAY && r->tls_broken) /* S16: a failure of TLS */
+		a->tlsrpt = "validation-failure";
 	if (best != NULL) {
 		a->outcome = best->out->outcome;
 		a->status = best->out->status;
