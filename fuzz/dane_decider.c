@@ -70,7 +70,9 @@ static struct dane_answer next_answer(struct arena *a, struct cursor *c,
 	const char *owner = q->name;
 
 	for (size_t i = 0; i < n_aliases; i++) {
-		aliases[i] = (struct dane_alias){owner, names[cursor_u8(c) % ARRAY_SIZE(names)]};
+		aliases[i] = (struct dane_alias){owner, names[cursor_u8(c) % ARRAY_SIZE(names)],
+						 answer.security == DANE_SECURE ? DANE_SECURE
+										: DANE_UNASKED};
 		owner = aliases[i].target;
 	}
 	for (size_t i = 0; i < n; i++)

@@ -362,7 +362,9 @@ static void read_entry(struct arena *a, const char *line, struct entry *ret)
 		} else if (strcmp(w, "nxdomain") == 0) {
 			ret->answer.content = DANE_NXDOMAIN;
 		} else if (*w == '@') {
-			aliases[ret->answer.n_aliases++] = (struct dane_alias){owner, w + 1};
+			aliases[ret->answer.n_aliases++] = (struct dane_alias){
+				owner, w + 1,
+				ret->answer.security == DANE_SECURE ? DANE_SECURE : DANE_UNASKED};
 			owner = w + 1;
 		} else {
 			records[ret->answer.n_records++] = rdata(a, ret->type, w);
@@ -679,6 +681,44 @@ static void evidence_must_be_whole(void **state)
 	}
 }
 
+/* The security of each hop, as far as it is known: R14, R15, R20. */
+static void hops_carry_their_security(void **state)
+{
+	static const struct {
+		const char *zone;
+		const char *hops; /* of the A answer */
+	} rows[] = {
+		{"d MX secure 10:mx.d|mx.d A secure @m.e @t.e 1.2.3.4|mx.d AAAA secure @m.e @t.e "
+		 "nodata|_25._tcp.t.e TLSA secure " E,
+		 "secure secure"},
+		{"d MX secure 10:mx.d|mx.d A insecure @m.e @t.e 1.2.3.4|mx.d AAAA insecure @m.e "
+		 "@t.e nodata|mx.d CNAME secure m.e|_25._tcp.mx.d TLSA secure " E,
+		 "secure none"},
+		{"d MX secure 10:mx.d|mx.d A insecure @m.e @t.e 1.2.3.4|mx.d AAAA insecure @m.e "
+		 "@t.e nodata|mx.d CNAME insecure m.e",
+		 "insecure insecure"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct scenario s = {"R14", "", rows[i].zone, ""};
+		struct arena a = {0};
+		struct entry *zone;
+		size_t n = read_zone(&a, s.zone, &zone);
+		struct dane_decider *d = run(&a, &s, zone, n, 0);
+		struct dane_evidence e = dane_decider_evidence(d, 1);
+
+		assert_int_equal(e.question.type, DANE_RR_A);
+		assert_string_equal(
+			arena_printf(&a, "%s %s",
+				     dane_security_to_string(e.dns->aliases[0].security),
+				     dane_security_to_string(e.dns->aliases[1].security)),
+			rows[i].hops);
+		dane_decider_free(d);
+		arena_done(&a);
+	}
+}
+
 /* --- limits ------------------------------------------------------------------------------- */
 
 /* An MX set of 10,000 hosts: the first 100 by preference are looked at, the rest is counted. */
@@ -743,6 +783,7 @@ int main(void)
 		cmocka_unit_test(a_failure_never_weakens),
 		cmocka_unit_test(evidence_gives_the_same_decision),
 		cmocka_unit_test(evidence_must_be_whole),
+		cmocka_unit_test(hops_carry_their_security),
 		cmocka_unit_test(ten_thousand_hosts),
 		cmocka_unit_test(malformed_is_no_absence),
 	};

@@ -52,9 +52,15 @@ const char *dane_rrtype_to_string(uint16_t type);
 /* 0 for a word that is none of them. */
 uint16_t dane_rrtype_from_string(const char *word);
 
+/*
+ * One hop. Its security: that of the alias itself. Of a secure answer every hop is secure (R14). Of
+ * an insecure one the answer alone does not tell which hop it was (R20): UNASKED, until the CNAME
+ * question for the first hop is answered; behind an insecure hop all are insecure (R15).
+ */
 struct dane_alias {
 	const char *owner;
 	const char *target;
+	enum dane_security security;
 };
 
 struct dane_answer {

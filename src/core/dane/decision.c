@@ -542,6 +542,7 @@ static const struct dane_answer *copy_answer(struct arena *a, const struct dane_
 	for (size_t i = 0; i < in->n_aliases; i++) {
 		aliases[i].owner = arena_strdup(a, in->aliases[i].owner);
 		aliases[i].target = arena_strdup(a, in->aliases[i].target);
+		aliases[i].security = in->aliases[i].security;
 	}
 	out->records = records;
 	out->n_records = n;

@@ -88,6 +88,8 @@ static struct js *answer_json(struct arena *a, const struct dane_answer *answer)
 
 		js_set_text(alias, "owner", answer->aliases[i].owner);
 		js_set_text(alias, "target", answer->aliases[i].target);
+		js_set_text(alias, "security",
+			    dane_security_to_string(answer->aliases[i].security));
 		js_push(aliases, alias);
 	}
 	js_set(v, "aliases", aliases);
@@ -184,11 +186,14 @@ static int read_aliases(struct arena *a, const struct js *list, struct dane_answ
 	for (size_t i = 0; i < js_count(list); i++) {
 		const char *owner = js_text(js_get(js_at(list, i), "owner"));
 		const char *target = js_text(js_get(js_at(list, i), "target"));
+		const char *security = js_text(js_get(js_at(list, i), "security"));
 
 		if (owner == NULL || target == NULL ||
 		    dane_name_from_text(a, owner, &aliases[i].owner, NULL) < 0 ||
 		    dane_name_from_text(a, target, &aliases[i].target, NULL) < 0)
 			return -EINVAL;
+		if (security == NULL || !dane_security_from_string(security, &aliases[i].security))
+			aliases[i].security = DANE_UNASKED;
 	}
 	ret->aliases = aliases;
 	ret->n_aliases = js_count(list);

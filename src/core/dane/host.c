@@ -313,9 +313,23 @@ static enum host_state addresses_answered(struct dane_decider *d, struct host *h
 	return choose_candidates(d, h, lead->answer);
 }
 
+/* What the CNAME question told of the first hop goes into the evidence: R15, R20. */
+static void note_hops(struct query *q, enum dane_security first)
+{
+	/* The machine's own copy of the answer. */
+	struct dane_alias *hops = (struct dane_alias *)(uintptr_t)q->answer->aliases;
+
+	for (size_t i = 0; i < q->answer->n_aliases; i++)
+		if (hops[i].security == DANE_UNASKED && (i == 0 || first == DANE_INSECURE))
+			hops[i].security = first;
+}
+
 static enum host_state alias_answered(struct dane_decider *d, struct host *h)
 {
 	const struct dane_answer *a = h->cname->answer;
+
+	note_hops(h->a, a->security);
+	note_hops(h->aaaa, a->security);
 
 	if (is_failure(a)) /* A15 */
 		return lookup_failed(d, h, h->cname, true);

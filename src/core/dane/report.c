@@ -133,6 +133,14 @@ static int explain_host(const struct dane_host *h, struct buf *out)
 	return ret;
 }
 
+static int explain_hop(const struct dane_alias *hop, struct buf *out)
+{
+	bool known = hop->security != DANE_UNASKED;
+
+	return buf_printf(out, ", alias of %s%s%s%s", hop->target, known ? " (" : "",
+			  known ? dane_security_to_string(hop->security) : "", known ? ")" : "");
+}
+
 static int explain_questions(const struct dane_decider *d, struct buf *out)
 {
 	int ret = buf_add_text(out, "\nWhat was asked:\n");
@@ -155,7 +163,7 @@ static int explain_questions(const struct dane_decider *d, struct buf *out)
 							? ", no such name"
 							: ", no such record");
 		for (size_t k = 0; ret == 0 && k < e.dns->n_aliases; k++)
-			ret = buf_printf(out, ", alias of %s", e.dns->aliases[k].target);
+			ret = explain_hop(&e.dns->aliases[k], out);
 		if (ret == 0)
 			ret = buf_add_text(out, "\n");
 	}

@@ -42,7 +42,8 @@ static int read_chain(struct arena *a, const ldns_pkt *packet, struct dane_answe
 			break;
 		if (n == DNS_ALIASES_MAX)
 			return -EBADMSG;
-		chain[n++] = (struct dane_alias){owner, target};
+		chain[n++] = (struct dane_alias){
+			owner, target, ret->security == DANE_SECURE ? DANE_SECURE : DANE_UNASKED};
 		owner = target;
 	}
 	ret->aliases = chain;

@@ -6,8 +6,9 @@
 
 /*
  * The alias chain from the name in the packet's question as far as the answer section goes:
- * fills ret->aliases. A synthesized CNAME of a DNAME counts (R19).
- * Bounded by DNS_ALIASES_MAX; a longer chain or a malformed packet is -EBADMSG (R12, R18).
+ * fills ret->aliases,
+ * with the hops' security as far as ret->security tells it. A synthesized CNAME of a DNAME counts
+ * (R19). Bounded by DNS_ALIASES_MAX; a longer chain or a malformed packet is -EBADMSG (R12, R18).
  */
 enum {
 	DNS_ALIASES_MAX = 32,
