@@ -152,9 +152,10 @@ static void begin_mail(struct run *r)
 	struct mail_address from, to[ARRAY_SIZE(d->to)];
 	struct smtp_mail m = {.from = &from,
 			      .to = to,
-			      .size = strlen(d->body),
+			      .size = d->body != NULL ? strlen(d->body) : 0,
 			      .eightbit = d->eightbit,
-			      .smtputf8 = d->smtputf8};
+			      .smtputf8 = d->smtputf8,
+			      .rehearsal = d->body == NULL};
 
 	assert_int_equal(mail_address_parse_reverse(&r->a, span_text(d->from), &from, NULL), 0);
 	while (m.n_to < ARRAY_SIZE(to) && d->to[m.n_to] != NULL) {
@@ -195,7 +196,7 @@ static const char *const end_words[] = {"not-yet",
 static const char *const stage_words[] = {"CONNECT", "GREETING", "EHLO",  "STARTTLS", "HANDSHAKE",
 					  "VERDICT", "IDLE",     "RSET",  "MAIL",     "RCPT",
 					  "DATA",    "BODY",     "FINAL", "QUIT"};
-static const char *const fate_words[] = {"open", "delivered", "deferred", "failed"};
+static const char *const fate_words[] = {"open", "delivered", "deferred", "failed", "accepted"};
 
 #define WORD(word, words) word_index(word, words, ARRAY_SIZE(words))
 

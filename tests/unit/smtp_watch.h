@@ -86,7 +86,8 @@ static inline void watch_machine(const struct watch *w, const struct smtp_client
 	if (result == NULL)
 		return;
 	if (want == SMTP_WANT_MAIL || r.end != SMTP_END_NOT_YET)
-		require(result->n_delivered + result->n_deferred + result->n_failed ==
+		require(result->n_delivered + result->n_deferred + result->n_failed +
+				result->n_accepted ==
 			result->n_recipients);
 	if (result->maybe_delivered)
 		require(r.stage == SMTP_STAGE_FINAL && result->n_delivered == 0);

@@ -38,6 +38,7 @@ static const struct {
 } types[] = {
 	{DANE_RR_A, "A"},       {DANE_RR_CNAME, "CNAME"}, {DANE_RR_MX, "MX"},
 	{DANE_RR_AAAA, "AAAA"}, {DANE_RR_TLSA, "TLSA"},   {DANE_RR_DNSKEY, "DNSKEY"},
+	{DANE_RR_TXT, "TXT"},
 };
 
 const char *dane_rrtype_to_string(uint16_t type)
@@ -54,4 +55,31 @@ uint16_t dane_rrtype_from_string(const char *word)
 		if (strcmp(types[i].word, word) == 0)
 			return types[i].type;
 	return 0;
+}
+
+const struct dane_answer *dane_answer_copy(struct arena *a, const struct dane_answer *in)
+{
+	struct dane_answer *out = arena_alloc(a, sizeof(*out));
+	bool usable = in->security == DANE_SECURE || in->security == DANE_INSECURE;
+	struct dane_alias *aliases = arena_calloc(a, in->n_aliases, sizeof(*aliases));
+	struct span *records;
+	size_t n = usable && in->content == DANE_RECORDS ? in->n_records : 0;
+
+	*out = *in;
+	records = arena_calloc(a, n, sizeof(*records));
+	for (size_t i = 0; i < n; i++)
+		records[i] = arena_dup(a, in->records[i]);
+	for (size_t i = 0; i < in->n_aliases; i++) {
+		aliases[i].owner = arena_strdup(a, in->aliases[i].owner);
+		aliases[i].target = arena_strdup(a, in->aliases[i].target);
+		aliases[i].security = in->aliases[i].security;
+	}
+	out->records = records;
+	out->n_records = n;
+	out->aliases = aliases;
+	out->why = in->why != NULL ? arena_strdup(a, in->why) : NULL;
+	/* An answer with no record is no answer with records. */
+	if (usable && in->content == DANE_RECORDS && n == 0)
+		out->content = DANE_NODATA;
+	return out;
 }

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/span.h"
 
 enum dane_security {
@@ -42,6 +43,7 @@ enum dane_rrtype {
 	DANE_RR_A = 1,
 	DANE_RR_CNAME = 5,
 	DANE_RR_MX = 15,
+	DANE_RR_TXT = 16,
 	DANE_RR_AAAA = 28,
 	DANE_RR_DNSKEY = 48,
 	DANE_RR_TLSA = 52,
@@ -75,6 +77,12 @@ struct dane_answer {
 	uint32_t ttl;    /* seconds; the smallest on the chain */
 	const char *why; /* why bogus or failed, in words; else NULL */
 };
+
+/*
+ * A copy that lives in the arena. Records of an answer that has none by its security are dropped,
+ * and "records" without a record becomes NODATA.
+ */
+const struct dane_answer *dane_answer_copy(struct arena *a, const struct dane_answer *in);
 
 /* The name that owns the records: the end of the alias chain, else `asked`. */
 static inline const char *dane_answer_canonical(const struct dane_answer *a, const char *asked)

@@ -527,33 +527,6 @@ struct dane_decider *dane_decider_free(struct dane_decider *d)
 	return NULL;
 }
 
-static const struct dane_answer *copy_answer(struct arena *a, const struct dane_answer *in)
-{
-	struct dane_answer *out = arena_alloc(a, sizeof(*out));
-	bool usable = in->security == DANE_SECURE || in->security == DANE_INSECURE;
-	struct dane_alias *aliases = arena_calloc(a, in->n_aliases, sizeof(*aliases));
-	struct span *records;
-	size_t n = usable && in->content == DANE_RECORDS ? in->n_records : 0;
-
-	*out = *in;
-	records = arena_calloc(a, n, sizeof(*records));
-	for (size_t i = 0; i < n; i++)
-		records[i] = arena_dup(a, in->records[i]);
-	for (size_t i = 0; i < in->n_aliases; i++) {
-		aliases[i].owner = arena_strdup(a, in->aliases[i].owner);
-		aliases[i].target = arena_strdup(a, in->aliases[i].target);
-		aliases[i].security = in->aliases[i].security;
-	}
-	out->records = records;
-	out->n_records = n;
-	out->aliases = aliases;
-	out->why = in->why != NULL ? arena_strdup(a, in->why) : NULL;
-	/* An answer with no record is no answer with records. */
-	if (usable && in->content == DANE_RECORDS && n == 0)
-		out->content = DANE_NODATA;
-	return out;
-}
-
 /* The question with this id, if it was handed out and waits for an answer of this kind. */
 static struct query *waiting(struct dane_decider *d, uint32_t id, enum dane_ask ask)
 {
@@ -588,7 +561,7 @@ int dane_decider_answer(struct dane_decider *d, uint32_t id, const struct dane_a
 
 	if (q == NULL)
 		return -ENOENT;
-	q->answer = copy_answer(&d->arena, answer);
+	q->answer = dane_answer_copy(&d->arena, answer);
 	answered(d, q);
 	return 0;
 }

@@ -76,7 +76,7 @@ enum smtp_want {
 	SMTP_WANT_STARTTLS, /* the 220 has come. Feed no more: bytes read too early are an attack */
 	SMTP_WANT_VERDICT,  /* only under SMTP_TLS_REQUIRED */
 	SMTP_WANT_MAIL,     /* idle: a transaction may begin; the result of the last one is there */
-	SMTP_WANT_BODY,     /* write and read too */
+	SMTP_WANT_BODY,     /* write and read too; never in a rehearsal */
 	SMTP_WANT_CLOSE,    /* over; nothing more may be written */
 };
 

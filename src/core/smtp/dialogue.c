@@ -181,7 +181,8 @@ static enum state reply_rset(struct smtp_client *c, const struct smtp_reply *r)
 	if (smtp_reply_class(r) != 2)
 		return smtp_machine_unexpected(c);
 	c->in_transaction = false;
-	return ENVELOPE;
+	/* After a rehearsal there is nothing to go on with. */
+	return c->tx->n_open > 0 ? ENVELOPE : READY;
 }
 
 /* The next command of the envelope; false when there is none. */
@@ -206,7 +207,7 @@ static bool say_next(struct smtp_client *c)
 			smtp_machine_say(c, COMMAND_RCPT, i, text);
 			return true;
 		}
-		tx->step = tx->chunking ? SMTP_TX_SENT : SMTP_TX_DATA;
+		tx->step = tx->chunking || tx->rehearsal ? SMTP_TX_SENT : SMTP_TX_DATA;
 		return tx->step == SMTP_TX_DATA;
 	case SMTP_TX_DATA:
 		tx->step = SMTP_TX_SENT;
@@ -233,6 +234,8 @@ static enum state say_envelope(struct smtp_client *c)
 			break;
 	if (c->n_queue > 0)
 		return STAY;
+	if (c->tx->rehearsal) /* which leaves nothing behind at the server */
+		return c->in_transaction ? RSET : READY;
 	/* All is answered and DATA was not said. */
 	return c->tx->n_open > 0 ? BODY : READY;
 }
@@ -256,7 +259,7 @@ static enum state reply_mail(struct smtp_client *c, const struct smtp_reply *r)
 static enum state reply_rcpt(struct smtp_client *c, const struct smtp_reply *r)
 {
 	if (smtp_reply_class(r) == 2)
-		smtp_tx_accept(c->tx, c->recipient);
+		smtp_tx_accept(c->tx, c->recipient, &c->report.reply);
 	else if (smtp_reply_is_refusal(r))
 		smtp_tx_settle(c->tx, c->recipient, SMTP_STAGE_RCPT, &c->report.reply);
 	else

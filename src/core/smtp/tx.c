@@ -18,6 +18,7 @@ static void seal(struct smtp_tx *tx, size_t i, enum smtp_fate fate, enum smtp_re
 	tx->result.n_delivered += fate == SMTP_FATE_DELIVERED;
 	tx->result.n_deferred += fate == SMTP_FATE_DEFERRED;
 	tx->result.n_failed += fate == SMTP_FATE_FAILED;
+	tx->result.n_accepted += fate == SMTP_FATE_ACCEPTED;
 }
 
 static void refuse_all(struct smtp_tx *tx, enum smtp_reason reason, struct smtp_status status)
@@ -66,6 +67,7 @@ struct smtp_tx *smtp_tx_new(const struct smtp_mail *mail, const struct smtp_caps
 	tx->from = arena_strdup(&tx->arena, mail->from->path);
 	tx->size = mail->size;
 	tx->chunking = caps->chunking;
+	tx->rehearsal = mail->rehearsal;
 	tx->recipients = arena_calloc(&tx->arena, mail->n_to, sizeof(*tx->recipients));
 	tx->n_open = tx->result.n_recipients = mail->n_to;
 	tx->result.recipients = tx->recipients;
@@ -113,7 +115,7 @@ void smtp_tx_settle(struct smtp_tx *tx, size_t i, enum smtp_stage stage,
 	r->answer = *answer;
 	r->answer.text = keep_text(tx, i, answer->text);
 	seal(tx, i,
-	     class == 2   ? SMTP_FATE_DELIVERED
+	     class == 2   ? tx->rehearsal ? SMTP_FATE_ACCEPTED : SMTP_FATE_DELIVERED
 	     : class == 5 ? SMTP_FATE_FAILED
 			  : SMTP_FATE_DEFERRED,
 	     SMTP_REASON_REPLY, stage, status);
@@ -132,7 +134,7 @@ void smtp_tx_lose(struct smtp_tx *tx, enum smtp_stage stage, struct smtp_status 
 			seal(tx, i, SMTP_FATE_DEFERRED, SMTP_REASON_SESSION, stage, status);
 }
 
-void smtp_tx_accept(struct smtp_tx *tx, size_t i)
+void smtp_tx_accept(struct smtp_tx *tx, size_t i, const struct smtp_answer *answer)
 {
 	struct smtp_recipient *r = &tx->recipients[i];
 
@@ -142,6 +144,8 @@ void smtp_tx_accept(struct smtp_tx *tx, size_t i)
 	}
 	r->accepted = true;
 	tx->n_accepted++;
+	if (tx->rehearsal)
+		smtp_tx_settle(tx, i, SMTP_STAGE_RCPT, answer);
 }
 
 const char *smtp_stage_to_string(enum smtp_stage s)

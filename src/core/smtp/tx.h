@@ -44,6 +44,7 @@ enum smtp_fate {
 	SMTP_FATE_DELIVERED,
 	SMTP_FATE_DEFERRED,
 	SMTP_FATE_FAILED,
+	SMTP_FATE_ACCEPTED, /* of a rehearsal only: RCPT was accepted, and nothing was sent */
 };
 
 enum smtp_reason {
@@ -68,7 +69,7 @@ struct smtp_recipient {
 struct smtp_result {
 	const struct smtp_recipient *recipients; /* in the order given */
 	size_t n_recipients;
-	size_t n_delivered, n_deferred, n_failed;
+	size_t n_delivered, n_deferred, n_failed, n_accepted;
 	/*
 	 * The end of the message was handed out completely and no valid reply came: the recipients
 	 * that were accepted are DEFERRED, and may have got it.
@@ -83,6 +84,11 @@ struct smtp_mail {
 	uint64_t size; /* octets of the body, CRLF-normalised, exactly (mail_message.octets) */
 	bool eightbit; /* mail_message_is_8bit() */
 	bool smtputf8; /* the header needs it (the addresses say so themselves) */
+	/*
+	 * A rehearsal: MAIL and RCPT, then RSET. No DATA, no BDAT; the body is never asked for.
+	 * Each recipient ends ACCEPTED, DEFERRED or FAILED.
+	 */
+	bool rehearsal;
 };
 
 /* What comes next in the envelope. */
@@ -98,6 +104,7 @@ struct smtp_tx {
 	const char *from;
 	const char *parameters; /* of MAIL, with the space before them */
 	bool chunking;          /* BDAT instead of DATA */
+	bool rehearsal;
 	uint64_t size;
 	struct smtp_recipient *recipients;
 	struct smtp_result result; /* its `recipients` are those above */
@@ -129,4 +136,5 @@ void smtp_tx_settle_all(struct smtp_tx *tx, enum smtp_stage stage,
 			const struct smtp_answer *answer);
 /* All that are open are deferred, for the session is over. */
 void smtp_tx_lose(struct smtp_tx *tx, enum smtp_stage stage, struct smtp_status status);
-void smtp_tx_accept(struct smtp_tx *tx, size_t i);
+/* RCPT was accepted; in a rehearsal that is the recipient's fate. */
+void smtp_tx_accept(struct smtp_tx *tx, size_t i, const struct smtp_answer *answer);

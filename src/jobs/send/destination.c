@@ -131,6 +131,7 @@ static void take_results(struct destination *d)
 			else if (one->answer.code != 0)
 				set_fate(d->batch[i], SEND_DEFERRED, status, reply, detail, false);
 			break;
+		case SMTP_FATE_ACCEPTED:
 		case SMTP_FATE_OPEN:
 			break;
 		}
