@@ -13,7 +13,8 @@ static struct check_finding *add(struct check_tree *t, struct check_finding *par
 			 "why", "w", "count", "101", "addresses", "a", "reason", "r", "records",
 			 "rs", "record", "rec", "owner", "o", "key", "RSA", "version", "v",
 			 "cipher", "c", "matched", "m", "cause", "ca", "detail", "de", "names", "n",
-			 "fix", "f", NULL);
+			 "fix", "f", "target", "t", "name", "na", "days", "1", "end", "e", "line",
+			 "l", NULL);
 }
 
 static void words_are_filled_in(void **state)

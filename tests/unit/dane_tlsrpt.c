@@ -10,20 +10,28 @@ static const struct row {
 	enum dane_announced what;
 	const char *value;
 } rows[] = {
-#define TXT(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define TXT(text)                                                                                  \
+	{                                                                                          \
+		(const uint8_t *)(text), sizeof(text) - 1                                          \
+	}
 	{"nothing", {{NULL, 0}}, DANE_ANNOUNCED_NONE, NULL},
 	{"one", {TXT("\x16v=TLSRPTv1;rua=mailto:")}, DANE_ANNOUNCED_ONE, "mailto:"},
 	{"blanks and an unknown field",
 	 {TXT("\x27v=TLSRPTv1 ; x = 1;  rua = mailto:a@b ;")},
 	 DANE_ANNOUNCED_ONE,
 	 "mailto:a@b"},
-	{"in two strings", {TXT("\x0bv=TLSRPTv1;\x0drua=https://x")}, DANE_ANNOUNCED_ONE, "https://x"},
+	{"in two strings",
+	 {TXT("\x0bv=TLSRPTv1;\x0drua=https://x")},
+	 DANE_ANNOUNCED_ONE,
+	 "https://x"},
 	{"others beside it",
 	 {TXT("\x07v=spf1 "), TXT("\x12v=TLSRPTv1;rua=a:b"), TXT("\x05hello")},
 	 DANE_ANNOUNCED_ONE,
 	 "a:b"},
-	{"two", {TXT("\x12v=TLSRPTv1;rua=a:b"), TXT("\x12v=TLSRPTv1;rua=a:b")},
-	 DANE_ANNOUNCED_SEVERAL, NULL},
+	{"two",
+	 {TXT("\x12v=TLSRPTv1;rua=a:b"), TXT("\x12v=TLSRPTv1;rua=a:b")},
+	 DANE_ANNOUNCED_SEVERAL,
+	 NULL},
 	{"no rua", {TXT("\x0fv=TLSRPTv1;ru=x")}, DANE_ANNOUNCED_BROKEN, NULL},
 	{"empty rua", {TXT("\x0fv=TLSRPTv1;rua=")}, DANE_ANNOUNCED_BROKEN, NULL},
 	{"another version", {TXT("\x13v=TLSRPTv2;rua=a:bc")}, DANE_ANNOUNCED_NONE, NULL},

@@ -116,11 +116,25 @@ static bool is_hash_of(const struct trial *t, struct span bytes)
 }
 
 /* PEM text with and without its last line end. */
-static bool is_hash_of_pem(const struct trial *t, size_t i, uint8_t selector)
+static bool is_hash_of_text(const struct trial *t, struct span text)
 {
-	struct span pem = tls_chain_pem(t->chain, i, selector, t->a);
+	return text.n > 0 && (is_hash_of(t, text) || is_hash_of(t, span_of(text.p, text.n - 1)));
+}
 
-	return pem.n > 0 && (is_hash_of(t, pem) || is_hash_of(t, span_of(pem.p, pem.n - 1)));
+/* The PEM file of the first 2, 3 ... certificates, as sent. */
+static bool is_hash_of_chain_file(const struct trial *t)
+{
+	struct span all = tls_chain_pem(t->chain, 0, DANE_SELECTOR_CERT, t->a);
+
+	for (size_t i = 1; i < t->depth; i++) {
+		struct span more = tls_chain_pem(t->chain, i, DANE_SELECTOR_CERT, t->a);
+
+		all = span_text(arena_printf(t->a, "%.*s%.*s", (int)all.n, (const char *)all.p,
+					     (int)more.n, (const char *)more.p));
+		if (is_hash_of_text(t, all))
+			return true;
+	}
+	return false;
 }
 
 static bool is_hash_of_hex(const struct trial *t, size_t i, uint8_t selector)
@@ -141,13 +155,30 @@ static bool find_wrong_input(const struct trial *t, struct check_diagnosis *ret)
 			   NULL);
 		return true;
 	}
+	if (is_hash_of_chain_file(t)) {
+		*ret = say(CHECK_CAUSE_PEM,
+			   "the record holds the hash of the file with the whole chain as PEM "
+			   "text; it must be of the DER bytes of one certificate or key",
+			   NULL);
+		return true;
+	}
 	for (size_t i = 0; i < t->depth; i++) {
 		for (uint8_t selector = 0; selector <= 1; selector++) {
-			if (is_hash_of_pem(t, i, selector)) {
+			if (is_hash_of_text(t, tls_chain_pem(t->chain, i, selector, t->a))) {
 				*ret = say(CHECK_CAUSE_PEM,
 					   arena_printf(t->a,
 							"the record holds the hash of %s %s as PEM "
 							"text; it must be of the DER bytes",
+							owner_of(t, i), what(selector)),
+					   NULL);
+				return true;
+			}
+			if (span_eq(t->record->data,
+				    tls_sha1(tls_chain_der(t->chain, i, selector, t->a), t->a))) {
+				*ret = say(CHECK_CAUSE_SHA1,
+					   arena_printf(t->a,
+							"the record holds the SHA-1 of %s %s; TLSA "
+							"has SHA2-256 (1) and SHA2-512 (2) only",
 							owner_of(t, i), what(selector)),
 					   NULL);
 				return true;
@@ -207,6 +238,56 @@ static bool find_digit(const struct trial *t, struct check_diagnosis *ret)
 	return false;
 }
 
+/* Which certificate the record may be of that the server does not send: a guess, and said so. */
+static struct check_diagnosis absent(const struct trial *t)
+{
+	struct tls_facts top = tls_chain_facts(t->chain, t->depth - 1, t->a);
+	const char *sent = NULL;
+
+	for (size_t i = 1; i < t->depth; i++)
+		sent = arena_printf(t->a, "%s%s\"%s\"", sent != NULL ? sent : "",
+				    sent != NULL ? ", " : "",
+				    tls_chain_facts(t->chain, i, t->a).subject);
+	if (top.self_signed)
+		return say(CHECK_CAUSE_TA_ABSENT,
+			   arena_printf(t->a,
+					"the record is of an issuer that the server does not send "
+					"(it sends %s): of a former one, most likely, for CAs "
+					"replace theirs without notice",
+					sent != NULL ? sent : "no issuer"),
+			   NULL);
+	return say(CHECK_CAUSE_TA_ABSENT,
+		   arena_printf(t->a,
+				"the record is of an issuer that the server does not send (it "
+				"sends %s): of \"%s\", which must be sent for usage 2 to work (RFC "
+				"7672 section 3.1.2), or of a former one, for CAs replace theirs "
+				"without notice",
+				sent != NULL ? sent : "no issuer", top.issuer),
+		   NULL);
+}
+
+/* It matches, but a stronger digest counts; the record with that digest would do. */
+static struct check_diagnosis set_aside(const struct trial *t)
+{
+	const struct dane_tlsa *r = t->record;
+	const char *as = NULL;
+
+	for (size_t i = 0; i < t->depth; i++) {
+		struct span der = tls_chain_der(t->chain, i, r->selector, t->a);
+
+		if (holds(t, i, r->selector, r->matching)) {
+			as = arena_printf(
+				t->a, "%u %u %u %s", r->usage, r->selector, DANE_MATCHING_SHA512,
+				hex_encode(t->a, tls_digest(DANE_MATCHING_SHA512, der, t->a)));
+			break;
+		}
+	}
+	return say(CHECK_CAUSE_AGILITY,
+		   "the record matches, but for its usage and selector a SHA2-512 record is "
+		   "published too, and only the strongest digest counts (RFC 7671 section 9)",
+		   as);
+}
+
 struct check_diagnosis check_diagnose(const struct dane_tlsa *record, bool aside,
 				      const struct tls_chain *chain, struct arena *a)
 {
@@ -215,17 +296,12 @@ struct check_diagnosis check_diagnose(const struct dane_tlsa *record, bool aside
 
 	if (t.depth > DEPTH_MAX)
 		t.depth = DEPTH_MAX;
-	if (find_misfiled(&t, &d)) {
-		if (d.cause == CHECK_CAUSE_MATCHES && aside)
-			return say(CHECK_CAUSE_AGILITY,
-				   "the record matches, but for its usage and selector a SHA2-512 "
-				   "record is published too, and only the strongest digest counts "
-				   "(RFC 7671 section 9)",
-				   NULL);
-		return d;
-	}
+	if (find_misfiled(&t, &d))
+		return d.cause == CHECK_CAUSE_MATCHES && aside ? set_aside(&t) : d;
 	if (find_wrong_input(&t, &d) || find_digit(&t, &d))
 		return d;
+	if (record->usage == DANE_USAGE_DANE_TA)
+		return absent(&t);
 	return say(CHECK_CAUSE_OTHER_KEY,
 		   arena_printf(a,
 				"the record is of another %s, most likely an old one: it was "

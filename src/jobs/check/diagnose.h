@@ -16,10 +16,12 @@ enum check_cause {
 	CHECK_CAUSE_EE_HOLDS_CA,   /* usage 3 with an issuer's hash: C12, U14 */
 	CHECK_CAUSE_TA_HOLDS_LEAF, /* usage 2 with the server's own hash: C20, U14 */
 	CHECK_CAUSE_PEM,           /* the hash of the PEM text */
+	CHECK_CAUSE_SHA1,          /* a SHA-1 hash, which TLSA does not have */
 	CHECK_CAUSE_HEX_TEXT,      /* the hash of the hash written in hexadecimal */
 	CHECK_CAUSE_DIGIT,         /* one or two hexadecimal digits differ */
 	CHECK_CAUSE_PKIX_USAGE,    /* usage 0 or 1, the rest right: as 2 or 3 it would match */
 	CHECK_CAUSE_AGILITY,   /* matches, but a stronger digest is published and does not: G1 */
+	CHECK_CAUSE_TA_ABSENT, /* usage 2, and no certificate that is sent fits: C14, B6 */
 	CHECK_CAUSE_OTHER_KEY, /* of another certificate or key: an old one, most likely */
 };
 

@@ -109,7 +109,7 @@ static const char *value_of(const struct argument *list, size_t n, struct span n
 	for (size_t i = 0; i < n; i++)
 		if (span_is(name, list[i].name))
 			return list[i].value != NULL ? list[i].value : "-";
-	return "?"; /* a text asks for what its finding does not give: show it, do not die of it */
+	return "(missing)"; /* a text asks for what its finding does not give: do not die of it */
 }
 
 /* Puts values in the place of {name}. */
@@ -153,6 +153,7 @@ struct check_finding *check_add(struct check_tree *t, struct check_finding *pare
 	f->title = fill(&t->arena, text->title, list, n);
 	f->detail = fill(&t->arena, text->detail, list, n);
 	f->fix = fill(&t->arena, text->fix, list, n);
+	f->postfix = fill(&t->arena, text->postfix, list, n);
 	if (parent == NULL)
 		parent = &t->root;
 	if (parent->last != NULL)

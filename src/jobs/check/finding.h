@@ -74,6 +74,7 @@ struct check_finding {
 	enum check_kind kind;
 	const char *subject;              /* "mx1.example.org[198.51.100.1]", "example.org" */
 	const char *title, *detail, *fix; /* filled in; detail and fix may be NULL */
+	const char *postfix;              /* what Postfix logs, filled in; or NULL */
 	struct check_finding *parent, *children, *last, *next;
 };
 

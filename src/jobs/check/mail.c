@@ -3,103 +3,48 @@
 
 #include "core/dane/name.h"
 #include "jobs/check/diagnose.h"
-#include "jobs/check/run.h"
+#include "jobs/check/view.h"
 
-struct writer {
-	struct check_tree *tree;
-	struct arena *a;
-	const struct dane_request *request;
-	const struct dane_decision *decision;
-	const struct check_probe *probes;
-	size_t n_probes;
-	bool covered; /* the MX answer is secure: what is wrong with a host is wrong for senders */
-};
+static struct arena *arena_of(const struct check_view *v)
+{
+	return &v->tree->arena;
+}
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-static const char *join(struct arena *a, const char *list, const char *item)
-{
-	return list == NULL ? item : arena_printf(a, "%s, %s", list, item);
-}
-
-static const char *host_list(const struct writer *w)
+static const char *host_list(const struct check_view *v)
 {
 	const char *list = NULL;
 
-	for (size_t i = 0; i < w->decision->n_hosts; i++)
-		list = join(w->a, list,
-			    arena_printf(w->a, "%u %s", w->decision->hosts[i].preference,
-					 w->decision->hosts[i].name));
+	for (size_t i = 0; i < v->decision->n_hosts; i++)
+		list = check_join(v, list,
+				  arena_printf(arena_of(v), "%u %s",
+					       v->decision->hosts[i].preference,
+					       v->decision->hosts[i].name));
 	return list != NULL ? list : "none";
 }
 
-static const char *address_list(const struct writer *w, const struct dane_host *h)
+static const char *address_list(const struct check_view *v, const struct dane_host *h)
 {
 	const char *list = NULL;
 
 	for (size_t i = 0; i < h->n_addresses; i++)
-		list = join(w->a, list, h->addresses[i]);
+		list = check_join(v, list, h->addresses[i]);
 	return list != NULL ? list : "none";
 }
 
-static const char *record_list(const struct writer *w, const struct dane_host *h)
-{
-	const char *list = NULL;
-
-	for (size_t i = 0; i < h->n_records; i++)
-		list = join(w->a, list, dane_tlsa_to_text(w->a, &h->records[i].tlsa));
-	return list != NULL ? list : "none";
-}
-
-static const char *name_list(const struct writer *w, const struct dane_host *h)
+static const char *name_list(const struct check_view *v, const struct dane_host *h)
 {
 	const char *list = NULL;
 
 	for (size_t i = 0; i < h->n_identifiers; i++)
-		list = join(w->a, list, h->identifiers[i]);
+		list = check_join(v, list, h->identifiers[i]);
 	return list != NULL ? list : h->name;
-}
-
-static const char *owner_of(const struct writer *w, const struct dane_host *h)
-{
-	const char *owner = dane_name_tlsa_owner(
-		w->a, h->tlsa_base != NULL ? h->tlsa_base : h->name, w->request->port);
-
-	return owner != NULL ? owner : h->name;
-}
-
-/* The zone-file line that this chain would need: 3 1 1 of the server's own key. */
-static const char *line_for(const struct writer *w, const struct dane_host *h,
-			    const struct tls_chain *chain)
-{
-	struct dane_tlsa r;
-
-	if (chain == NULL || tls_chain_tlsa(chain, 0, DANE_USAGE_DANE_EE, DANE_SELECTOR_SPKI,
-					    DANE_MATCHING_SHA256, w->a, &r, NULL) < 0)
-		return arena_printf(w->a, "a TLSA record \"3 1 1 ...\" at %s. that fits its key",
-				    owner_of(w, h));
-	return arena_printf(w->a, "%s. IN TLSA %s", owner_of(w, h), dane_tlsa_to_text(w->a, &r));
-}
-
-/* Some chain that this host showed, or NULL. */
-static const struct tls_chain *chain_of(const struct writer *w, const struct dane_host *h)
-{
-	for (size_t i = 0; i < w->n_probes; i++)
-		if (w->probes[i].host == h && w->probes[i].chain != NULL)
-			return w->probes[i].chain;
-	return NULL;
 }
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
-static const char *key_of(const struct writer *w, const struct check_probe *p)
-{
-	if (p->chain != NULL)
-		return tls_chain_facts(p->chain, 0, w->a).key;
-	return tls_key_type_to_string(p->key);
-}
-
-static const char *say(const struct writer *w, const struct check_probe *p)
+static const char *say(const struct check_view *v, const struct check_probe *p)
 {
 	const struct smtp_report *r = &p->report.smtp;
 	const char *text = r->text[0] != '\0' ? r->text : smtp_end_to_string(r->end);
@@ -107,143 +52,120 @@ static const char *say(const struct writer *w, const struct check_probe *p)
 	if (!p->report.connected)
 		return p->report.connect_error;
 	if (r->starttls_reply.code != 0 && r->end != SMTP_END_HANDSHAKE)
-		return arena_printf(w->a, "%s (%s)", text, r->starttls_reply.text);
+		return arena_printf(arena_of(v), "%s (%s)", text, r->starttls_reply.text);
 	if (r->end == SMTP_END_REPLY && r->reply.code != 0)
-		return arena_printf(w->a, "%s (%s)", text, r->reply.text);
+		return arena_printf(arena_of(v), "%s (%s)", text, r->reply.text);
 	return text;
 }
 
-/* Each record that should have matched, with the reason why it does not. */
-static const char *causes(const struct writer *w, const struct check_probe *p)
-{
-	const char *list = NULL;
-
-	for (size_t i = 0; i < p->host->n_records; i++) {
-		const struct dane_record *r = &p->host->records[i];
-		struct check_diagnosis d;
-
-		if (r->unusable != DANE_USABLE && r->unusable != DANE_UNUSABLE_PKIX_USAGE)
-			continue;
-		d = check_diagnose(&r->tlsa, r->aside, p->chain, w->a);
-		list = arena_printf(w->a, "%s%s%s: %s", list != NULL ? list : "",
-				    list != NULL ? "; " : "", dane_tlsa_to_text(w->a, &r->tlsa),
-				    d.sentence);
-	}
-	return list != NULL ? arena_printf(w->a, "%s.", list) : p->verdict.detail;
-}
-
-static const char *mend_of_mismatch(const struct writer *w, const struct check_probe *p)
-{
-	for (size_t i = 0; i < p->host->n_records; i++) {
-		struct check_diagnosis d = check_diagnose(
-			&p->host->records[i].tlsa, p->host->records[i].aside, p->chain, w->a);
-
-		if (d.as != NULL && d.cause != CHECK_CAUSE_MATCHES)
-			return arena_printf(w->a, "Publish %s. IN TLSA %s (or, better, %s)",
-					    owner_of(w, p->host), d.as,
-					    line_for(w, p->host, p->chain));
-	}
-	return arena_printf(w->a, "Publish %s", line_for(w, p->host, p->chain));
-}
-
-static void write_refused_certificate(struct writer *w, struct check_finding *parent,
+static void write_refused_certificate(const struct check_view *v, struct check_finding *parent,
 				      const struct check_probe *p, const char *subject)
 {
-	const char *key = key_of(w, p), *line = line_for(w, p->host, p->chain);
+	const char *key = check_key(v, p), *line = check_line(v, p->host, p->chain);
+	enum check_kind kind = CHECK_SMTP_UNTRUSTED;
 
 	switch (p->verdict.kind) {
 	case TLS_VERDICT_EXPIRED:
-		check_add(w->tree, parent, CHECK_SMTP_EXPIRED, subject, "key", key, "detail",
-			  p->verdict.detail, "record", line, NULL);
-		return;
+		kind = CHECK_SMTP_EXPIRED;
+		break;
 	case TLS_VERDICT_NAME_MISMATCH:
-		check_add(w->tree, parent, CHECK_SMTP_NAME_MISMATCH, subject, "key", key, "detail",
-			  p->verdict.detail, "names", name_list(w, p->host), "host", p->host->name,
-			  "record", line, NULL);
-		return;
+		kind = CHECK_SMTP_NAME_MISMATCH;
+		break;
+	case TLS_VERDICT_NOT_YET_VALID:
+		kind = CHECK_SMTP_NOT_YET_VALID;
+		break;
+	case TLS_VERDICT_WEAK:
+		kind = CHECK_SMTP_WEAK;
+		break;
 	case TLS_VERDICT_MISMATCH:
-		check_add(w->tree, parent, CHECK_SMTP_MISMATCH, subject, "key", key, "cause",
-			  p->chain != NULL ? causes(w, p) : p->verdict.detail, "fix",
-			  p->chain != NULL ? mend_of_mismatch(w, p) : line, NULL);
-		return;
+		if (p->chain != NULL) {
+			check_add(v->tree, parent, CHECK_SMTP_MISMATCH, subject, "key", key,
+				  "cause", check_causes(v, p), "fix", check_mend(v, p), NULL);
+			return;
+		}
+		break;
 	case TLS_VERDICT_NONE:
 	case TLS_VERDICT_MATCH:
-	case TLS_VERDICT_NOT_YET_VALID:
 	case TLS_VERDICT_UNTRUSTED:
-	case TLS_VERDICT_WEAK:
 	case TLS_VERDICT_NO_CERTIFICATE:
 	case TLS_VERDICT_UNUSABLE:
 		break;
 	}
-	check_add(w->tree, parent, CHECK_SMTP_UNTRUSTED, subject, "key", key, "detail",
-		  p->verdict.detail, "record", line, NULL);
+	check_add(v->tree, parent, kind, subject, "key", key, "detail", p->verdict.detail, "names",
+		  name_list(v, p->host), "host", p->host->name, "record", line, NULL);
 }
 
-static void write_passed(struct writer *w, struct check_finding *parent,
+static void write_passed(const struct check_view *v, struct check_finding *parent,
 			 const struct check_probe *p, const char *subject)
 {
 	const char *matched = p->verdict.kind == TLS_VERDICT_MATCH
-				      ? dane_tlsa_to_text(w->a, &p->verdict.record)
+				      ? dane_tlsa_to_text(arena_of(v), &p->verdict.record)
 				      : NULL;
 	enum check_kind kind = matched == NULL ? CHECK_SMTP_TLS
-			       : w->covered    ? CHECK_SMTP_MATCH
+			       : v->covered    ? CHECK_SMTP_MATCH
 					       : CHECK_SMTP_MATCH_INSECURE_MX;
 
 	if (!p->report.tls) {
-		check_add(w->tree, parent, CHECK_SMTP_CLEAR, subject, "detail", say(w, p), NULL);
+		check_add(v->tree, parent, CHECK_SMTP_CLEAR, subject, "detail", say(v, p), NULL);
 		return;
 	}
-	check_add(w->tree, parent, kind, subject, "key", key_of(w, p), "version",
+	check_add(v->tree, parent, kind, subject, "key", check_key(v, p), "version",
 		  p->report.tls_version, "cipher", p->report.tls_cipher, "matched", matched, NULL);
 }
 
 /* Under `may` trouble with TLS is no failure of policy: mail goes in clear. */
-static void write_may(struct writer *w, struct check_finding *parent, const struct check_probe *p,
-		      const char *subject)
+static void write_may(const struct check_view *v, struct check_finding *parent,
+		      const struct check_probe *p, const char *subject)
 {
 	if (p->report.smtp.end == SMTP_END_QUIT)
-		write_passed(w, parent, p, subject);
+		write_passed(v, parent, p, subject);
 	else if (p->report.smtp.retry_in_clear)
-		check_add(w->tree, parent, CHECK_SMTP_CLEAR, subject, "detail", say(w, p), NULL);
+		check_add(v->tree, parent, CHECK_SMTP_CLEAR, subject, "detail", say(v, p), NULL);
 	else
-		check_add(w->tree, parent, CHECK_SMTP_UNREACHED_WITHOUT_DANE, subject, "detail",
-			  say(w, p), "host", p->host->name, NULL);
+		check_add(v->tree, parent, CHECK_SMTP_UNREACHED_WITHOUT_DANE, subject, "detail",
+			  say(v, p), "host", p->host->name, NULL);
 }
 
-static void write_probe(struct writer *w, struct check_finding *parent, const struct check_probe *p)
+static void write_probe(const struct check_view *v, struct check_finding *parent,
+			const struct check_probe *p)
 {
-	const char *subject = arena_printf(w->a, "%s[%s]", p->host->name, p->address);
-	const char *detail = say(w, p), *host = p->host->name;
+	const char *subject = arena_printf(arena_of(v), "%s[%s]", p->host->name, p->address);
+	const char *detail = say(v, p), *host = p->host->name;
 
+	check_inbound(v, parent, p, subject);
 	if (p->host->level == DANE_LEVEL_MAY) {
-		write_may(w, parent, p, subject);
+		write_may(v, parent, p, subject);
 		return;
 	}
 	if (!p->report.connected) {
-		check_add(w->tree, parent, CHECK_SMTP_UNREACHED, subject, "detail", detail, "host",
+		check_add(v->tree, parent, CHECK_SMTP_UNREACHED, subject, "detail", detail, "host",
 			  host, NULL);
 		return;
 	}
 	switch (p->report.smtp.end) {
 	case SMTP_END_QUIT:
-		write_passed(w, parent, p, subject);
+		write_passed(v, parent, p, subject);
 		return;
 	case SMTP_END_CERTIFICATE:
-		write_refused_certificate(w, parent, p, subject);
+		write_refused_certificate(v, parent, p, subject);
 		return;
 	case SMTP_END_STARTTLS_ABSENT:
 	case SMTP_END_STARTTLS_REFUSED:
 	case SMTP_END_STARTTLS_GARBAGE:
-		check_add(w->tree, parent, CHECK_SMTP_NO_STARTTLS, subject, "detail", detail, NULL);
+		check_add(v->tree, parent,
+			  p->report.smtp.end == SMTP_END_STARTTLS_ABSENT
+				  ? CHECK_SMTP_NO_STARTTLS
+				  : CHECK_SMTP_STARTTLS_REFUSED,
+			  subject, "detail", detail, "host", host, NULL);
 		return;
 	case SMTP_END_STARTTLS_INJECTED:
 	case SMTP_END_HANDSHAKE:
 		/* Asked for one kind of key alone, a server without it fails so. */
 		if (p->key != TLS_KEY_ANY)
-			check_add(w->tree, parent, CHECK_SMTP_NO_KEY_TYPE, subject, "key",
+			check_add(v->tree, parent, CHECK_SMTP_NO_KEY_TYPE, subject, "key",
 				  tls_key_type_to_string(p->key), "detail", detail, NULL);
 		else
-			check_add(w->tree, parent, CHECK_SMTP_HANDSHAKE, subject, "detail", detail,
+			check_add(v->tree, parent, CHECK_SMTP_HANDSHAKE, subject, "detail", detail,
 				  NULL);
 		return;
 	case SMTP_END_NOT_YET:
@@ -255,155 +177,198 @@ static void write_probe(struct writer *w, struct check_finding *parent, const st
 	case SMTP_END_DRIVER:
 		break;
 	}
-	check_add(w->tree, parent, CHECK_SMTP_UNREACHED, subject, "detail", detail, "host", host,
+	check_add(v->tree, parent, CHECK_SMTP_UNREACHED, subject, "detail", detail, "host", host,
 		  NULL);
 }
 
 /* --- hosts ------------------------------------------------------------------------------------ */
 
-static struct check_finding *write_addresses(struct writer *w, struct check_finding *parent,
-					     const struct dane_host *h)
+static bool others_have_addresses(const struct check_view *v, const struct dane_host *h)
 {
-	const char *list = address_list(w, h);
+	for (size_t i = 0; i < v->decision->n_hosts; i++)
+		if (&v->decision->hosts[i] != h && v->decision->hosts[i].n_addresses > 0)
+			return true;
+	return false;
+}
+
+static bool others_have_records(const struct check_view *v, const struct dane_host *h)
+{
+	for (size_t i = 0; i < v->decision->n_hosts; i++)
+		if (&v->decision->hosts[i] != h && v->decision->hosts[i].tlsa_base != NULL)
+			return true;
+	return false;
+}
+
+static struct check_finding *
+write_addresses(const struct check_view *v, struct check_finding *parent, const struct dane_host *h)
+{
+	const char *list = address_list(v, h);
 
 	switch (h->address_security) {
 	case DANE_SECURE:
 		if (h->n_addresses > 0)
-			return check_add(w->tree, parent, CHECK_ADDRESS_SECURE, h->name,
+			return check_add(v->tree, parent, CHECK_ADDRESS_SECURE, h->name,
 					 "addresses", list, NULL);
 		break; /* one family failed, the other has none */
 	case DANE_INSECURE:
+		if (h->level == DANE_LEVEL_UNREACHABLE && h->tlsa_security == DANE_UNASKED)
+			return check_add(v->tree, parent, CHECK_ADDRESS_ALIAS_FAILED, h->name,
+					 "reason", h->reason, "host", h->name, NULL); /* A15 */
 		if (h->n_addresses > 0 && h->tlsa_security != DANE_UNASKED)
-			return check_add(w->tree, parent, CHECK_ADDRESS_ALIAS, h->name, "addresses",
+			return check_add(v->tree, parent, CHECK_ADDRESS_ALIAS, h->name, "addresses",
 					 list, "base", h->name, NULL);
 		if (h->n_addresses > 0)
-			return check_add(w->tree, parent, CHECK_ADDRESS_INSECURE, h->name,
+			return check_add(v->tree, parent, CHECK_ADDRESS_INSECURE, h->name,
 					 "addresses", list, "reason", h->reason, "host", h->name,
 					 NULL);
 		break;
 	case DANE_BOGUS:
-		return check_add(w->tree, parent, CHECK_ADDRESS_BOGUS, h->name, "reason", h->reason,
+		return check_add(v->tree, parent, CHECK_ADDRESS_BOGUS, h->name, "reason", h->reason,
 				 "host", h->name, NULL);
 	case DANE_FAILED:
 		break;
 	case DANE_UNASKED:
-		return check_add(w->tree, parent, CHECK_ADDRESS_NONE, h->name, "reason", h->reason,
-				 "host", h->name, NULL);
+		return check_add(v->tree, parent,
+				 others_have_addresses(v, h) ? CHECK_ADDRESS_NONE_HERE
+							     : CHECK_ADDRESS_NONE,
+				 h->name, "reason", h->reason, "host", h->name, NULL);
 	}
-	return check_add(w->tree, parent, CHECK_ADDRESS_FAILED, h->name, "reason", h->reason,
+	return check_add(v->tree, parent, CHECK_ADDRESS_FAILED, h->name, "reason", h->reason,
 			 "host", h->name, NULL);
 }
 
-static void write_records(struct writer *w, struct check_finding *parent, const struct dane_host *h)
+/* Not usable as it stands, and often right but for one field. */
+static void write_unusable(const struct check_view *v, struct check_finding *parent,
+			   const struct dane_host *h, const struct dane_record *r)
 {
-	const char *owner = owner_of(w, h);
+	const char *owner = check_owner(v, h), *text = dane_tlsa_to_text(arena_of(v), &r->tlsa);
+	const char *why = dane_unusable_to_string(r->unusable), *fix = "Take it out.";
+	const struct tls_chain *chain = check_chain_of(v, h);
+	struct check_diagnosis d = {.cause = CHECK_CAUSE_OTHER_KEY};
+
+	if (chain != NULL)
+		d = check_diagnose(&r->tlsa, false, chain, arena_of(v));
+	if (d.cause != CHECK_CAUSE_OTHER_KEY && d.cause != CHECK_CAUSE_TA_ABSENT &&
+	    d.cause != CHECK_CAUSE_MATCHES)
+		why = arena_printf(arena_of(v), "%s; %s", why, d.sentence);
+	if (d.as != NULL)
+		fix = arena_printf(arena_of(v), "Publish %s. IN TLSA %s in place of it.", owner,
+				   d.as);
+	check_add(v->tree, parent, CHECK_TLSA_RECORD_UNUSABLE, owner, "record", text, "why", why,
+		  "fix", fix, NULL);
+}
+
+static void write_records(const struct check_view *v, struct check_finding *parent,
+			  const struct dane_host *h)
+{
+	const char *owner = check_owner(v, h);
 	enum check_kind kind =
 		h->level == DANE_LEVEL_ENCRYPT ? CHECK_TLSA_UNUSABLE : CHECK_TLSA_PRESENT;
 	struct check_finding *f =
-		check_add(w->tree, parent, kind, owner, "records", record_list(w, h), "owner",
-			  owner, "record", line_for(w, h, chain_of(w, h)), NULL);
+		check_add(v->tree, parent, kind, owner, "records", check_records(v, h), "owner",
+			  owner, "record", check_line(v, h, check_chain_of(v, h)), NULL);
 
 	for (size_t i = 0; i < h->n_records; i++)
 		if (h->records[i].unusable != DANE_USABLE)
-			check_add(w->tree, f, CHECK_TLSA_RECORD_UNUSABLE, owner, "record",
-				  dane_tlsa_to_text(w->a, &h->records[i].tlsa), "why",
-				  dane_unusable_to_string(h->records[i].unusable), NULL);
+			write_unusable(v, f, h, &h->records[i]);
 }
 
-static void write_tlsa(struct writer *w, struct check_finding *parent, const struct dane_host *h)
+static void write_tlsa(const struct check_view *v, struct check_finding *parent,
+		       const struct dane_host *h)
 {
-	const char *owner = owner_of(w, h);
+	const char *owner = check_owner(v, h);
+	struct check_finding *f = parent;
 
 	if (h->tlsa_base != NULL) {
-		write_records(w, parent, h);
+		write_records(v, parent, h);
 		return;
 	}
 	switch (h->tlsa_security) {
 	case DANE_SECURE:
-		check_add(w->tree, parent, CHECK_TLSA_NONE, owner, "reason", h->reason, "record",
-			  line_for(w, h, chain_of(w, h)), NULL);
+		f = check_add(v->tree, parent,
+			      others_have_records(v, h) ? CHECK_TLSA_NONE_HERE : CHECK_TLSA_NONE,
+			      owner, "reason", h->reason, "record",
+			      check_line(v, h, check_chain_of(v, h)), NULL);
 		break;
 	case DANE_INSECURE:
-		check_add(w->tree, parent, CHECK_TLSA_INSECURE, owner, "reason", h->reason, "owner",
-			  owner, NULL);
+		f = check_add(v->tree, parent, CHECK_TLSA_INSECURE, owner, "reason", h->reason,
+			      "owner", owner, NULL);
 		break;
 	case DANE_BOGUS:
-		check_add(w->tree, parent, CHECK_TLSA_BOGUS, owner, "reason", h->reason, "owner",
+		check_add(v->tree, parent, CHECK_TLSA_BOGUS, owner, "reason", h->reason, "owner",
 			  owner, "host", h->name, NULL);
 		break;
 	case DANE_FAILED:
-		check_add(w->tree, parent, CHECK_TLSA_FAILED, owner, "reason", h->reason, "owner",
+		check_add(v->tree, parent, CHECK_TLSA_FAILED, owner, "reason", h->reason, "owner",
 			  owner, "host", h->name, NULL);
 		break;
 	case DANE_UNASKED:
 		break;
 	}
+	check_lint_missing(v, f, h);
 }
 
-static void write_host(struct writer *w, struct check_finding *parent, const struct dane_host *h)
+static void write_host(const struct check_view *v, struct check_finding *parent,
+		       const struct dane_host *h)
 {
-	struct check_finding *f = write_addresses(w, parent, h);
+	struct check_finding *f = write_addresses(v, parent, h);
 
 	if (h->n_addresses == 0)
 		return;
-	write_tlsa(w, f, h);
-	for (size_t i = 0; i < w->n_probes; i++)
-		if (w->probes[i].host == h && w->probes[i].done)
-			write_probe(w, f, &w->probes[i]);
+	write_tlsa(v, f, h);
+	for (size_t i = 0; i < v->n_probes; i++)
+		if (v->probes[i].host == h && v->probes[i].done)
+			write_probe(v, f, &v->probes[i]);
+	check_lint_host(v, f, h);
+	check_whatif_host(v, f, h);
 }
 
 /* --- the domain ------------------------------------------------------------------------------- */
 
-static const char *why_failed(const struct writer *w)
+static const char *why_failed(const struct check_view *v)
 {
-	return w->decision->detail;
+	return v->decision->detail;
 }
 
-static struct check_finding *write_mx(struct writer *w)
+static struct check_finding *write_mx(const struct check_view *v)
 {
-	const char *domain = w->request->domain;
-	const struct dane_decision *d = w->decision;
+	const char *domain = v->request->domain;
+	const struct dane_decision *d = v->decision;
 	bool secure = d->mx_security == DANE_SECURE;
 
 	if (d->mx_security == DANE_BOGUS)
-		return check_add(w->tree, NULL, CHECK_MX_BOGUS, domain, "why", why_failed(w),
+		return check_add(v->tree, NULL, CHECK_MX_BOGUS, domain, "why", why_failed(v),
 				 "domain", domain, NULL);
 	if (d->mx_security == DANE_FAILED)
-		return check_add(w->tree, NULL, CHECK_MX_FAILED, domain, "why", why_failed(w),
+		return check_add(v->tree, NULL, CHECK_MX_FAILED, domain, "why", why_failed(v),
 				 "domain", domain, NULL);
 	switch (d->mx_kind) {
 	case DANE_MX_UNKNOWN:
-		return check_add(w->tree, NULL, CHECK_MX_NXDOMAIN, domain, "domain", domain, NULL);
+		return check_add(v->tree, NULL, CHECK_MX_NXDOMAIN, domain, "domain", domain, NULL);
 	case DANE_MX_NULL:
-		return check_add(w->tree, NULL, CHECK_MX_NULL, domain, "domain", domain, NULL);
+		return check_add(v->tree, NULL, CHECK_MX_NULL, domain, "domain", domain, NULL);
 	case DANE_MX_IMPLICIT:
-		return check_add(w->tree, NULL,
+		return check_add(v->tree, NULL,
 				 secure ? CHECK_MX_IMPLICIT : CHECK_MX_IMPLICIT_INSECURE, domain,
 				 "domain", domain, NULL);
 	case DANE_MX_MX:
 	case DANE_MX_CONFIGURED:
 		break;
 	}
-	return check_add(w->tree, NULL, secure ? CHECK_MX_SECURE : CHECK_MX_INSECURE, domain,
-			 "hosts", host_list(w), "domain", domain, NULL);
+	return check_add(v->tree, NULL, secure ? CHECK_MX_SECURE : CHECK_MX_INSECURE, domain,
+			 "hosts", host_list(v), "domain", domain, NULL);
 }
 
-void check_mail_tree(struct check_tree *t, const struct dane_decider *d,
-		     const struct check_probe *probes, size_t n)
+void check_mail_tree(const struct check_view *v)
 {
-	struct writer w = {.tree = t,
-			   .a = &t->arena,
-			   .request = dane_decider_request(d),
-			   .decision = dane_decider_result(d),
-			   .probes = probes,
-			   .n_probes = n};
-	struct check_finding *mx;
+	const struct dane_decision *d = v->decision;
+	struct check_finding *mx = write_mx(v);
 
-	w.covered = w.decision->mx_security == DANE_SECURE;
-	mx = write_mx(&w);
-	if (w.decision->n_hosts_beyond > 0)
-		check_add(t, mx, CHECK_MX_TOO_MANY, w.request->domain, "count",
-			  arena_printf(w.a, "%zu", w.decision->n_hosts_beyond), NULL);
-	for (size_t i = 0; i < w.decision->n_hosts; i++)
-		write_host(&w, mx, &w.decision->hosts[i]);
+	if (d->n_hosts_beyond > 0)
+		check_add(v->tree, mx, CHECK_MX_TOO_MANY, v->request->domain, "count",
+			  arena_printf(arena_of(v), "%zu", d->n_hosts_beyond), NULL);
+	for (size_t i = 0; i < d->n_hosts; i++)
+		write_host(v, mx, &d->hosts[i]);
+	check_lint_domain(v, mx);
+	check_forecast(v);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "jobs/check/view.h"
 #include "jobs/probe/decide.h"
 
 /* One address of one host: its sessions follow one another, so that no server feels attacked. */
@@ -28,6 +29,8 @@ struct check_run {
 	struct dane_decider *decider;
 	struct lane *lanes;
 	size_t n_lanes, n_active, n_done;
+	struct check_extra *extra;
+	bool extra_done;
 	struct check_probe *probes;
 	size_t n_probes;
 	struct io_timer *deadline, *end;
@@ -39,11 +42,30 @@ static void begin_lanes(struct check_run *r);
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+static int64_t now_of(const struct check_run *r)
+{
+	return r->options->at != 0 ? r->options->at : io_unix_now() / USEC_PER_SEC;
+}
+
 static void on_end(void *arg)
 {
 	struct check_run *r = arg;
 
-	check_mail_tree(&r->tree, r->decider, r->probes, r->n_probes);
+	struct check_view view = {
+		.tree = &r->tree,
+		.request = dane_decider_request(r->decider),
+		.decision = dane_decider_result(r->decider),
+		.decider = r->decider,
+		.probes = r->probes,
+		.n_probes = r->n_probes,
+		.extra = r->extra,
+		.options = r->options,
+		.tls = r->env->tls,
+		.now = now_of(r),
+	};
+
+	view.covered = view.decision->mx_security == DANE_SECURE;
+	check_mail_tree(&view);
 	r->fn(r->arg, r);
 }
 
@@ -51,9 +73,25 @@ static void finish(struct check_run *r)
 {
 	if (r->ended)
 		return;
+	check_extra_give_up(r->extra);
 	r->ended = true;
 	io_timer_set(r->deadline, USEC_NEVER);
 	io_timer_set(r->end, 0);
+}
+
+/* All servers are tested and all further questions answered. */
+static void finish_if_all(struct check_run *r)
+{
+	if (r->n_done == r->n_lanes && r->extra_done)
+		finish(r);
+}
+
+static void on_extra(void *arg)
+{
+	struct check_run *r = arg;
+
+	r->extra_done = true;
+	finish_if_all(r);
 }
 
 /* --- one address ------------------------------------------------------------------------------ */
@@ -73,6 +111,7 @@ static void record(struct lane *l)
 {
 	struct check_run *r = l->run;
 	struct check_probe *p = l->probes[l->key];
+	const struct smtp_result *result = probe_session_result(l->session);
 
 	p->done = true;
 	p->report = probe_session_report(l->session);
@@ -91,6 +130,10 @@ static void record(struct lane *l)
 	p->report.smtp.reply = keep_answer(r, p->report.smtp.reply);
 	p->report.smtp.starttls_reply = keep_answer(r, p->report.smtp.starttls_reply);
 	p->chain = probe_session_chain(l->session);
+	if (result != NULL && result->n_recipients > 0)
+		p->rehearsal = (struct check_rehearsal){
+			result->recipients[0].fate, result->recipients[0].stage,
+			keep_answer(r, result->recipients[0].answer)};
 }
 
 static void lane_done(struct lane *l)
@@ -102,17 +145,26 @@ static void lane_done(struct lane *l)
 	l->done = true;
 	r->n_active--;
 	r->n_done++;
-	if (r->n_done == r->n_lanes)
-		finish(r);
-	else
-		begin_lanes(r);
+	begin_lanes(r);
+	finish_if_all(r);
+}
+
+/* The recipient that --to names, once at each address; the next "ready" has the result. */
+static bool rehearse(struct lane *l)
+{
+	const struct check_options *o = l->run->options;
+	struct smtp_mail mail = {.from = o->from, .to = o->to, .n_to = 1, .rehearsal = true};
+
+	return o->to != NULL && l->key == TLS_KEY_ANY && probe_session_result(l->session) == NULL &&
+	       probe_session_mail(l->session, &mail) == 0;
 }
 
 static void on_ready(void *arg)
 {
 	struct lane *l = arg;
 
-	probe_session_quit(l->session);
+	if (!rehearse(l))
+		probe_session_quit(l->session);
 }
 
 static ssize_t no_body(void *arg, void *p, size_t room, bool *ret_last)
@@ -149,6 +201,7 @@ static void connect_lane(struct lane *l)
 		.dane = h->level == DANE_LEVEL_MAY ? NULL : h,
 		.helo = r->options->helo,
 		.connect_timeout = r->options->connect_timeout,
+		.time = r->options->at,
 	};
 	l->session = probe_session_new(r->env->loop, r->env->tls, &l->target, &ops, l);
 }
@@ -250,10 +303,8 @@ static void on_decision(void *arg, struct dane_decider *d)
 		for (size_t k = 0; k < h->n_addresses && r->n_lanes < n; k++)
 			add_lane(r, h, h->addresses[k]);
 	}
-	if (r->n_lanes == 0)
-		finish(r);
-	else
-		begin_lanes(r);
+	r->extra = check_extra_new(r->env->loop, r->env->resolver, d, on_extra, r);
+	begin_lanes(r);
 }
 
 /* Time is over: what is under way counts as not answered. */
@@ -313,6 +364,7 @@ struct check_run *check_run_free(struct check_run *r)
 	}
 	for (size_t i = 0; i < r->n_probes; i++)
 		tls_chain_free(r->probes[i].chain);
+	check_extra_free(r->extra); /* it points into the decision */
 	probe_decide_free(r->decide);
 	io_timer_free(r->deadline);
 	io_timer_free(r->end);
@@ -323,6 +375,11 @@ struct check_run *check_run_free(struct check_run *r)
 }
 
 const struct check_tree *check_run_tree(const struct check_run *r)
+{
+	return &r->tree;
+}
+
+struct check_tree *check_run_tree_to_extend(struct check_run *r)
 {
 	return &r->tree;
 }

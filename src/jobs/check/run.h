@@ -27,6 +27,20 @@ struct check_options {
 	const char *own_name; /* or NULL */
 	usec_t connect_timeout;
 	usec_t timeout; /* for the whole domain */
+	int64_t at;     /* Unix seconds at which certificates are judged; 0: now */
+	/* What if: would this chain match, would these records? NULL, 0: not asked. */
+	const struct tls_chain *cert;
+	const struct dane_tlsa *records;
+	size_t n_records;
+	/* The dialogue up to RCPT for this recipient, from this sender. NULL: not asked. */
+	const struct mail_address *to, *from;
+};
+
+/* What became of the recipient in a session that sent nothing; OPEN: it did not come to that. */
+struct check_rehearsal {
+	enum smtp_fate fate;
+	enum smtp_stage stage;
+	struct smtp_answer answer;
 };
 
 /* One session's outcome. */
@@ -38,6 +52,7 @@ struct check_probe {
 	struct probe_report report; /* texts live in the run's arena */
 	struct tls_verdict verdict; /* kind NONE without a judgement */
 	struct tls_chain *chain;    /* NULL: none was seen */
+	struct check_rehearsal rehearsal;
 };
 
 struct check_run;
@@ -54,6 +69,8 @@ struct check_run *check_run_new(const struct check_env *env, const struct check_
 struct check_run *check_run_free(struct check_run *r);
 
 const struct check_tree *check_run_tree(const struct check_run *r);
+/* The same, for a caller that adds what it did itself. */
+struct check_tree *check_run_tree_to_extend(struct check_run *r);
 enum check_verdict check_run_verdict(const struct check_run *r);
 
 /* {"domain", "verdict", "checks"}: the contract's object. */
@@ -61,6 +78,7 @@ struct js *check_run_json(const struct check_run *r);
 
 /* --- inside jobs/check ----------------------------------------------------------------------- */
 
+struct check_view;
+
 /* Makes the tree of a mail domain. */
-void check_mail_tree(struct check_tree *t, const struct dane_decider *d,
-		     const struct check_probe *probes, size_t n);
+void check_mail_tree(const struct check_view *v);

@@ -50,6 +50,15 @@
 	  "There is no MX record, and its absence is not signed", \
 	  "Senders fall back to the addresses of {domain}, without DANE.", \
 	  "Have the zone of {domain} signed, and publish an MX record.", NULL, NULL, "no-policy-found") \
+	X(MX_NULL_MIXED, "mx.null-mixed", WARN, NONE, "A null MX stands beside other MX records", \
+	  "\"MX 0 .\" says that the domain takes no mail, the others say that it does; senders leave the dot out (RFC 7505 section 3).", \
+	  "Take one or the other out: {domain}. IN MX 0 .", NULL, NULL, NULL) \
+	X(MX_REPEATED, "mx.repeated", INFO, NONE, "One host stands in several MX records", \
+	  "{host} has several preferences; senders use the best and try it once.", "Leave one.", NULL, NULL, NULL) \
+	X(MX_ALIAS, "mx.alias", WARN, NONE, "The MX record names an alias", \
+	  "{host} is a CNAME for {target}, and an MX record must name a host itself (RFC 2181 section 10.3). " \
+	  "Senders look for TLSA records at {target} first, then at {host}.", \
+	  "Name {target} in the MX record, or give {host} addresses of its own.", NULL, NULL, NULL) \
 	X(MX_TOO_MANY, "mx.too-many", WARN, NONE, "There are more MX hosts than senders try", \
 	  "{count} hosts beyond the first 100 were not looked at.", "Publish fewer MX records.", NULL, NULL, NULL) \
 	/* addresses */ \
@@ -61,6 +70,10 @@
 	  "non DNSSEC destination", NULL, "no-policy-found") \
 	X(ADDRESS_ALIAS, "address.alias", INFO, NONE, "The host is a signed alias of a host that is not signed", \
 	  "{addresses}. Senders look for TLSA records at {base} itself (RFC 7672 section 2.2.2).", NULL, NULL, NULL, NULL) \
+	X(ADDRESS_ALIAS_FAILED, "address.alias-failed", FAIL, BROKEN, "The lookup of the host's alias fails", \
+	  "{reason}. Senders that do DANE pass over this host.", \
+	  "See that the name servers of {host} answer questions for its CNAME.", \
+	  "TLSA lookup error for {host}:25", CHECK_DEFER_324, "dnssec-invalid") \
 	X(ADDRESS_BOGUS, "address.bogus", FAIL, BROKEN, "The address lookup fails DNSSEC validation", \
 	  "{reason}. Senders that validate pass over this host.", \
 	  "Mend the zone's signatures: \"daneway dnssec {host}\" names the broken link.", \
@@ -72,12 +85,28 @@
 	  "{reason}. Senders pass over it; with no other host mail is returned.", \
 	  "Publish an address: {host}. IN A <address>, or take the host out of the MX records.", \
 	  "unable to look up host {host}: Host not found", NULL, NULL) \
+	X(ADDRESS_NONE_HERE, "address.none-here", WARN, NONE, "One MX host has no address", \
+	  "{reason}. Senders pass over it and use the others.", \
+	  "Publish an address: {host}. IN A <address>, or take the host out of the MX records.", \
+	  "unable to look up host {host}: Host not found", NULL, NULL) \
 	/* TLSA */ \
 	X(TLSA_PRESENT, "tlsa.present", PASS, NONE, "TLSA records are published and signed", \
 	  "{records} at {owner}.", NULL, NULL, NULL, NULL) \
 	X(TLSA_NONE, "tlsa.none", INFO, NO_DANE, "No TLSA record is published", \
 	  "{reason}. Mail to this host is encrypted only if nobody interferes.", \
 	  "Publish {record}", NULL, NULL, "no-policy-found") \
+	X(TLSA_NONE_HERE, "tlsa.none-here", WARN, NO_DANE, "This MX host has no TLSA record, and another one has", \
+	  "{reason}. An attacker who keeps the other hosts from answering gets the mail here, without DANE.", \
+	  "Publish {record}", NULL, NULL, "no-policy-found") \
+	X(TLSA_MISPLACED, "tlsa.misplaced", WARN, NONE, "A TLSA record stands where no sender of mail looks", \
+	  "{records} at {name}; senders ask for {owner} (RFC 7672 section 2.2.3).", \
+	  "Publish {record}, and take the one at {name} out.", NULL, NULL, NULL) \
+	X(TLSA_IGNORED, "tlsa.ignored", WARN, NONE, "TLSA records are published, and senders do not even ask for them", \
+	  "{records} at {name}, but the address of {host} is not signed (RFC 7672 section 2.2.2).", \
+	  "Have the zone of {host} signed and its DS published at the registry.", "non DNSSEC destination", NULL, NULL) \
+	X(TLSA_ALIAS, "tlsa.alias", WARN, NONE, "The name of the TLSA record is an alias, and no record is at its end", \
+	  "{owner} leads to {target}. Often a wildcard CNAME swallows the name.", \
+	  "Publish {record}: a record at the name itself goes before a wildcard.", NULL, NULL, NULL) \
 	X(TLSA_INSECURE, "tlsa.insecure", WARN, NO_DANE, "A TLSA record is there, but nothing that counts is signed", \
 	  "{reason}. Senders ignore it.", "Have the zone that holds {owner} signed.", NULL, NULL, "no-policy-found") \
 	X(TLSA_BOGUS, "tlsa.bogus", FAIL, BROKEN, "The TLSA lookup fails DNSSEC validation", \
@@ -92,7 +121,29 @@
 	  "{records}. Senders insist on TLS and check no certificate.", "Publish {record}", \
 	  "TLSA records unusable", NULL, "tlsa-invalid") \
 	X(TLSA_RECORD_UNUSABLE, "tlsa.record-unusable", WARN, NONE, "A published TLSA record is not usable", \
-	  "{record}: {why}.", "Take it out.", NULL, NULL, NULL) \
+	  "{record}: {why}.", "{fix}", NULL, NULL, "tlsa-invalid") \
+	/* TLSA records that work, for now */ \
+	X(TLSA_UNSEEN, "tlsa.unseen", INFO, NONE, "A TLSA record fits no certificate that was seen", \
+	  "{record}: either the next key, published ahead of its use, which is right, or an old one that was left behind.", \
+	  "If it is not the next key, take it out.", NULL, NULL, NULL) \
+	X(TLSA_TA_NOT_SENT, "tlsa.ta-not-sent", WARN, NONE, "A TLSA record of an issuer fits no certificate that the server sends", \
+	  "{record}: {cause}. Mail passes by another record; this one gives no help.", \
+	  "Have the server send that issuer's certificate too, or take the record out.", NULL, NULL, NULL) \
+	X(TLSA_ONE_KEY, "tlsa.one-key", INFO, NONE, "All TLSA records are of one key", \
+	  "{records}. That works; it is no roll-over: a new key matches none of them.", \
+	  "Before a new key is used, publish its record beside these and wait two TTLs (RFC 7671 section 8.1).", NULL, NULL, NULL) \
+	X(TLSA_ONLY_SHA512, "tlsa.only-sha512", WARN, NONE, "Only SHA2-512 records are published", \
+	  "{records}. Senders need not know SHA2-512 (RFC 7671 section 2); to those all records are unusable.", \
+	  "Publish {record}", NULL, NULL, NULL) \
+	X(TLSA_WHOLE_CERTIFICATE, "tlsa.whole-certificate", WARN, NONE, "The record changes at every renewal of a short-lived certificate", \
+	  "{record} is of the whole certificate, which lives for {days} days (until {end}). A renewal that keeps the key still breaks it.", \
+	  "Publish {line} and keep the key at renewals.", NULL, NULL, NULL) \
+	X(TLSA_TOO_MANY, "tlsa.too-many", WARN, NONE, "There are many TLSA records", \
+	  "{count} at {owner}. Large answers get lost on the way, and Exchange Online has been unable to handle more than about 12.", \
+	  "Leave one for each key in use, and one for the next.", NULL, NULL, NULL) \
+	X(TLSA_LONG_TTL, "tlsa.long-ttl", WARN, NONE, "The TTL of the TLSA records makes a change slow", \
+	  "{ttl} seconds. A new key has to wait two of them, and a mistake lasts one (RFC 7671 section 8.1, 13).", \
+	  "Give {owner} a TTL of 3600.", NULL, NULL, NULL) \
 	/* connections */ \
 	X(SMTP_MATCH, "smtp.match", PASS, DANE, "STARTTLS works and the certificate matches", \
 	  "{key} key, {version} {cipher}; {matched}.", NULL, "Verified TLS connection established", NULL, NULL) \
@@ -107,18 +158,28 @@
 	  "{key} key: {cause}", "{fix}", "Server certificate not trusted", CHECK_DEFER_323, "certificate-not-trusted") \
 	X(SMTP_EXPIRED, "smtp.expired", FAIL, BROKEN, "The certificate has expired", \
 	  "{key} key: {detail}. With usage 2 records dates count.", \
-	  "Renew the certificate, or publish {record}", "Server certificate not trusted", CHECK_DEFER_322, \
+	  "Renew the certificate, or publish {record} beside what is there.", "Server certificate not trusted", CHECK_DEFER_322, \
 	  "certificate-expired") \
 	X(SMTP_NAME_MISMATCH, "smtp.name-mismatch", FAIL, BROKEN, "The certificate has none of the names that count", \
 	  "{key} key: {detail}. With usage 2 records the certificate must name {names}.", \
-	  "Have a certificate issued for {host}, or publish {record}", "Server certificate not verified", \
+	  "Have a certificate issued for {host}, or publish {record} beside what is there.", "Server certificate not verified", \
 	  CHECK_DEFER_325, "certificate-host-mismatch") \
+	X(SMTP_NOT_YET_VALID, "smtp.not-yet-valid", FAIL, BROKEN, "The certificate is not valid yet", \
+	  "{key} key: {detail}. With usage 2 records dates count.", \
+	  "Set the clock of the CA or of the server right, or publish {record} beside what is there.", "Server certificate not trusted", \
+	  CHECK_DEFER_323, "certificate-not-trusted") \
+	X(SMTP_WEAK, "smtp.weak", FAIL, BROKEN, "A key or signature of the certificate is too weak", \
+	  "{key} key: {detail}.", "Make a new key (P-256, or RSA of at least 2048 bits) and publish its record first.", \
+	  "Server certificate not trusted", CHECK_DEFER_323, "validation-failure") \
 	X(SMTP_UNTRUSTED, "smtp.untrusted", FAIL, BROKEN, "The certificate chain does not hold", \
-	  "{key} key: {detail}.", "Send a complete, valid chain, or publish {record}", \
+	  "{key} key: {detail}.", "Send a complete, valid chain, or publish {record} beside what is there.", \
 	  "Server certificate not trusted", CHECK_DEFER_323, "certificate-not-trusted") \
 	X(SMTP_NO_STARTTLS, "smtp.no-starttls", FAIL, BROKEN, "STARTTLS is not there, though TLSA records promise it", \
 	  "{detail}.", "Switch STARTTLS on for every client and address, or take the TLSA records out.", \
-	  "TLS is required, but was not offered by host", CHECK_DEFER_321, "starttls-not-supported") \
+	  "TLS is required, but was not offered by host {host}", CHECK_DEFER_321, "starttls-not-supported") \
+	X(SMTP_STARTTLS_REFUSED, "smtp.starttls-refused", FAIL, BROKEN, "STARTTLS is refused, though TLSA records promise it", \
+	  "{detail}.", "See why the server refuses (its log: a key file it cannot read, most often), or take the TLSA records out.", \
+	  "TLS is required, but host {host} refused to start TLS: ...", CHECK_DEFER_321, "starttls-not-supported") \
 	X(SMTP_HANDSHAKE, "smtp.handshake", FAIL, BROKEN, "The TLS handshake fails", \
 	  "{detail}.", "Offer TLS 1.2 or 1.3 with a certificate that the TLSA records match.", \
 	  "Cannot start TLS: handshake failure", CHECK_DEFER_321, "validation-failure") \
@@ -129,5 +190,62 @@
 	  "{detail}.", "Try again later, or from another network.", "connect to {host}: ...", NULL, NULL) \
 	X(SMTP_UNREACHED, "smtp.unreached", WARN, UNKNOWN, "The server could not be tested", \
 	  "{detail}. That says nothing about its DANE: it may be down, filtered, or shy of strangers.", \
-	  "Try again later, or from another network.", "connect to {host}: ...", NULL, NULL)
+	  "Try again later, or from another network.", "connect to {host}: ...", NULL, NULL) \
+	/* certificates, in time */ \
+	X(CERT_ENDS_SOON, "cert.ends-soon", WARN, NONE, "A certificate that counts ends soon", \
+	  "{key} key: \"{name}\" ends on {end}. With usage 2 records (DANE-TA) mail stops then.", \
+	  "Renew it, or publish {line} beside what is there.", NULL, NULL, NULL) \
+	X(CERT_ENDS_HARMLESSLY, "cert.ends-harmlessly", INFO, NONE, "The certificate's end does not count", \
+	  "{key} key: it ends on {end}. With usage 3 records (DANE-EE) dates do not count (RFC 7672 section 3.1.1); " \
+	  "other senders may care.", NULL, NULL, NULL, NULL) \
+	X(FORECAST_BREAKS, "forecast.breaks", INFO, NONE, "Mail will break on {when} if nothing is done", \
+	  "{why}.", "{fix}", NULL, NULL, NULL) \
+	X(FORECAST_NO_DATE, "forecast.no-date", INFO, NONE, "No certificate's end will break mail", \
+	  "All servers match by DANE-EE records, for which dates do not count. A new key, or DNS signatures that run out, still can.", \
+	  NULL, NULL, NULL, NULL) \
+	/* what else senders look for */ \
+	X(TLSRPT_PRESENT, "tlsrpt.present", PASS, NONE, "Senders can report TLS failures", \
+	  "{name}: {rua}.", NULL, NULL, NULL, NULL) \
+	X(TLSRPT_NONE, "tlsrpt.none", INFO, NONE, "Senders are not asked to report TLS failures", \
+	  "No TLSRPT record is at {name} (RFC 8460 section 3), so a fault shows only when mail stays away.", \
+	  "Publish {name}. IN TXT \"v=TLSRPTv1; rua=mailto:tls-reports@{domain}\"", NULL, NULL, NULL) \
+	X(TLSRPT_NONE_AT_HOST, "tlsrpt.none-at-host", INFO, NONE, "Senders are not asked to report DANE failures of this host", \
+	  "For DANE the reports go to whom {name} names, the TLSA base domain (RFC 8460 section 1.1), and there is no record.", \
+	  "Publish {name}. IN TXT \"v=TLSRPTv1; rua=mailto:tls-reports@{domain}\"", NULL, NULL, NULL) \
+	X(TLSRPT_SEVERAL, "tlsrpt.several", WARN, NONE, "Several TLSRPT records cancel each other", \
+	  "With more than one at {name} senders act as if there were none (RFC 8460 section 3).", "Leave one.", NULL, NULL, NULL) \
+	X(TLSRPT_BROKEN, "tlsrpt.broken", WARN, NONE, "The TLSRPT record names no address for reports", \
+	  "{name}: \"{text}\".", "Publish {name}. IN TXT \"v=TLSRPTv1; rua=mailto:tls-reports@{domain}\"", NULL, NULL, NULL) \
+	X(STS_PRESENT, "sts.present", INFO, NONE, "MTA-STS is announced", \
+	  "{name}: id {id}. Its policy was not fetched. Senders that do both follow DANE first (RFC 8461 section 2).", NULL, NULL, NULL, NULL) \
+	X(STS_SEVERAL, "sts.several", WARN, NONE, "Several MTA-STS records cancel each other", \
+	  "With more than one at {name} senders act as if there were none (RFC 8461 section 3.1).", "Leave one.", NULL, NULL, NULL) \
+	X(STS_BROKEN, "sts.broken", WARN, NONE, "The MTA-STS record has no id", \
+	  "{name}: \"{text}\".", "Publish {name}. IN TXT \"v=STSv1; id=<number that changes with the policy>;\"", NULL, NULL, NULL) \
+	/* what if */ \
+	X(WHATIF_CERT_MATCH, "what-if.cert-match", PASS, NONE, "The given certificate matches what is published", \
+	  "{key} key; {matched}.", NULL, NULL, NULL, NULL) \
+	X(WHATIF_CERT_MISMATCH, "what-if.cert-mismatch", WARN, NONE, "The given certificate would not match what is published", \
+	  "{cause}", "Before it is used, publish {line} beside what is there, and wait two TTLs.", \
+	  NULL, NULL, "certificate-not-trusted") \
+	X(WHATIF_CERT_REFUSED, "what-if.cert-refused", WARN, NONE, "The given certificate would be refused", \
+	  "{detail}.", "Before it is used, publish {line} beside what is there, and wait two TTLs.", NULL, NULL, NULL) \
+	X(WHATIF_CERT_FREE, "what-if.cert-free", INFO, NONE, "No usable TLSA record binds the given certificate", \
+	  "Any certificate will do for {host}.", "To protect it, publish {line} once it is in use.", NULL, NULL, NULL) \
+	X(WHATIF_RECORD_MATCH, "what-if.record-match", PASS, NONE, "The given records match what is served", \
+	  "{key} key; {matched}.", NULL, NULL, NULL, NULL) \
+	X(WHATIF_RECORD_MISMATCH, "what-if.record-mismatch", WARN, NONE, "The given records would not match what is served", \
+	  "{key} key: {cause}", "For this server: {line}", NULL, NULL, "certificate-not-trusted") \
+	/* the inbound test */ \
+	X(INBOUND_ACCEPTED, "inbound.accepted", PASS, NONE, "The server accepts mail for {to}", \
+	  "{reply}. Nothing was sent.", NULL, NULL, NULL, NULL) \
+	X(INBOUND_DEFERRED, "inbound.deferred", WARN, NONE, "The server does not take mail for {to} now", \
+	  "{stage}: {reply}. A 4xx reply is often greylisting: senders try again.", \
+	  "Try again in some minutes; look into the server's log.", NULL, NULL, NULL) \
+	X(INBOUND_REFUSED, "inbound.refused", WARN, NONE, "The server refuses mail for {to}", \
+	  "{stage}: {reply}.", "See whether the mailbox exists and the server takes mail for {domain}.", NULL, NULL, NULL) \
+	X(INBOUND_DELIVERED, "inbound.delivered", PASS, NONE, "The test message was delivered", \
+	  "{detail}", NULL, NULL, NULL, NULL) \
+	X(INBOUND_NOT_DELIVERED, "inbound.not-delivered", WARN, NONE, "The test message was not delivered", \
+	  "{status}: {detail}", "The findings about the host named say why.", NULL, NULL, NULL)
 /* clang-format on */

@@ -5,11 +5,12 @@
 /* --- JSON ---------------------------------------------------------------------------------------
  */
 
-static struct js *senders_json(const struct check_text *text)
+static struct js *senders_json(const struct check_finding *f)
 {
+	const struct check_text *text = check_text_of(f->kind);
 	struct js *v = js_object();
 
-	js_set_text(v, "postfix", text->postfix);
+	js_set_text(v, "postfix", f->postfix);
 	js_set_text(v, "exchange", text->exchange);
 	js_set_text(v, "tlsrpt", text->tlsrpt);
 	return v;
@@ -32,7 +33,7 @@ struct js *check_tree_json(const struct check_tree *t)
 		js_set_text(v, "detail", f->detail);
 		js_set_text(v, "fix", f->fix);
 		js_set_int(v, "depth", depth);
-		js_set(v, "senders", senders_json(text));
+		js_set(v, "senders", senders_json(f));
 		js_push(list, v);
 	}
 	return list;
@@ -101,12 +102,18 @@ static int wrap(struct buf *out, const char *text, unsigned indent, unsigned wid
 	return ret;
 }
 
-static int write_senders(struct buf *out, const struct check_text *text, unsigned indent)
+static int write_senders(struct buf *out, const struct check_finding *f, unsigned indent)
 {
+	const struct check_text *text = check_text_of(f->kind);
 	int ret = 0;
 
-	if (text->postfix != NULL)
-		ret = buf_printf(out, "%*sPostfix: %s\n", (int)indent, "", text->postfix);
+	if (f->postfix != NULL) {
+		ret = buf_printf(out, "%*sPostfix: ", (int)indent, "");
+		if (ret == 0)
+			ret = check_escape(out, f->postfix);
+		if (ret == 0)
+			ret = buf_add_text(out, "\n");
+	}
 	if (ret == 0 && text->exchange != NULL)
 		ret = buf_printf(out, "%*sExchange Online: %s\n", (int)indent, "", text->exchange);
 	if (ret == 0 && text->tlsrpt != NULL)
@@ -140,7 +147,7 @@ static int write_finding(struct buf *out, const struct check_finding *f, unsigne
 			ret = wrap(out, f->fix, indent + 2, width);
 	}
 	if (ret == 0 && style->verbose > 0)
-		ret = write_senders(out, text, indent);
+		ret = write_senders(out, f, indent);
 	return ret;
 }
 

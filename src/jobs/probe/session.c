@@ -171,6 +171,7 @@ static int begin_tls(struct probe_session *s, struct err *e)
 		spec.dane.n_records = dane->n_records;
 		spec.dane.names = dane->identifiers;
 		spec.dane.n_names = dane->n_identifiers;
+		spec.dane.time = s->target->time;
 	}
 	s->tls = tls_conn_new(s->context, s->fd, &spec, e);
 	return s->tls != NULL ? 0 : -EINVAL;

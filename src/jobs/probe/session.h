@@ -28,6 +28,7 @@ struct probe_target {
 	const struct dane_host *dane; /* for DANE and ENCRYPT: base domain, names, records */
 	struct mail_domain helo;
 	usec_t connect_timeout;
+	int64_t time; /* Unix seconds at which dates of certificates are judged; 0: now */
 };
 
 struct probe_session_ops {

@@ -1,0 +1,60 @@
+/* The first moment at which mail would break: one finding. */
+#include "jobs/check/view.h"
+
+struct end {
+	int64_t when; /* 0: none */
+	const char *why, *fix;
+};
+
+static void note(struct end *first, struct end e)
+{
+	if (first->when == 0 || e.when < first->when)
+		*first = e;
+}
+
+/* Usage 2: every certificate up to the anchor; usage 3 has no dates (RFC 7672 section 3.1.1). */
+static void note_session(const struct check_view *v, const struct check_probe *p, struct end *first)
+{
+	struct arena *a = &v->tree->arena;
+
+	for (int i = 0; i <= p->verdict.depth; i++) {
+		struct tls_facts f = tls_chain_facts(p->chain, (size_t)i, a);
+
+		note(first,
+		     (struct end){
+			     f.not_after,
+			     arena_printf(a,
+					  "The certificate \"%s\" of %s[%s] ends then, and it "
+					  "counts, for the record that matches is of usage 2",
+					  f.subject, p->host->name, p->address),
+			     arena_printf(a, "Renew it before, or publish %s beside what is there.",
+					  check_line(v, p->host, p->chain)),
+		     });
+	}
+}
+
+void check_forecast(const struct check_view *v)
+{
+	enum check_verdict now = check_tree_verdict(v->tree);
+	struct end first = {0};
+
+	if (now != CHECK_VERDICT_DANE && now != CHECK_VERDICT_PARTIAL &&
+	    now != CHECK_VERDICT_UNKNOWN)
+		return;
+	for (size_t i = 0; i < v->n_probes; i++) {
+		const struct check_probe *p = &v->probes[i];
+
+		if (p->done && p->chain != NULL && p->verdict.kind == TLS_VERDICT_MATCH &&
+		    p->verdict.auth == TLS_AUTH_DANE_TA &&
+		    p->verdict.depth < (int)tls_chain_count(p->chain))
+			note_session(v, p, &first);
+	}
+	if (v->signatures_end != 0)
+		note(&first, (struct end){v->signatures_end, v->signatures_why,
+					  "Have the zone signed anew before."});
+	if (first.when != 0)
+		check_add(v->tree, NULL, CHECK_FORECAST_BREAKS, v->request->domain, "when",
+			  check_time(v, first.when), "why", first.why, "fix", first.fix, NULL);
+	else if (now == CHECK_VERDICT_DANE)
+		check_add(v->tree, NULL, CHECK_FORECAST_NO_DATE, v->request->domain, NULL);
+}
