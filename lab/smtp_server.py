@@ -113,11 +113,16 @@ class SmtpServer:
         self._context: ssl.SSLContext | None = None
         self._by_sni: dict[str, ssl.SSLContext] = {}
 
+    def change(self, behaviour: Smtp) -> None:
+        """From the next connection on."""
+        if behaviour.tls:
+            self._context = behaviour.tls.context(self._on_sni)
+            self._by_sni = {name: Tls([path], ciphers=behaviour.tls.ciphers).context()
+                            for name, path in behaviour.tls.sni.items()}
+        self.behaviour = behaviour
+
     def start(self) -> None:
-        if self.behaviour.tls:
-            self._context = self.behaviour.tls.context(self._on_sni)
-            self._by_sni = {name: Tls([path], ciphers=self.behaviour.tls.ciphers).context()
-                            for name, path in self.behaviour.tls.sni.items()}
+        self.change(self.behaviour)
         for address in self.addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.create_server((address, self.port), family=family, backlog=512)

@@ -88,8 +88,8 @@ static void ask_about(struct check_extra *x, const struct dane_request *r,
 	ask(x, CHECK_EXTRA_BARE, h, h->name, DANE_RR_TLSA);
 	ask(x, CHECK_EXTRA_HTTPS, h, dane_name_tlsa_owner(&x->arena, h->name, 443), DANE_RR_TLSA);
 	if (strcmp(h->name, r->next_hop) != 0)
-		ask(x, CHECK_EXTRA_DOMAIN, h,
-		    dane_name_tlsa_owner(&x->arena, r->next_hop, r->port), DANE_RR_TLSA);
+		ask(x, CHECK_EXTRA_DOMAIN, h, dane_name_tlsa_owner(&x->arena, r->next_hop, r->port),
+		    DANE_RR_TLSA);
 }
 
 struct check_extra *check_extra_new(struct io_loop *l, struct dns_resolver *r,
@@ -105,8 +105,7 @@ struct check_extra *check_extra_new(struct io_loop *l, struct dns_resolver *r,
 	x->end = io_timer_new(l, on_end, x);
 	if (decision->n_hosts > 0) {
 		ask_report(x, NULL, request->next_hop);
-		ask(x, CHECK_EXTRA_STS, NULL, below(x, "_mta-sts", request->next_hop),
-		    DANE_RR_TXT);
+		ask(x, CHECK_EXTRA_STS, NULL, below(x, "_mta-sts", request->next_hop), DANE_RR_TXT);
 	}
 	for (size_t i = 0; i < decision->n_hosts && i < CHECK_EXTRA_HOSTS_MAX; i++)
 		ask_about(x, request, &decision->hosts[i]);

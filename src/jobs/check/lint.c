@@ -5,10 +5,10 @@
 #include "jobs/check/view.h"
 
 enum {
-	RECORDS_MANY = 12,            /* beyond it answers grow large and some senders give up */
-	TTL_LONG = 86400,             /* seconds */
-	SHORT_LIVED = 100 * 86400,    /* of a certificate, in seconds: what ACME gives */
-	ENDS_SOON = 14 * 86400,       /* or a third of its life, whichever is less */
+	RECORDS_MANY = 12,         /* beyond it answers grow large and some senders give up */
+	TTL_LONG = 86400,          /* seconds */
+	SHORT_LIVED = 100 * 86400, /* of a certificate, in seconds: what ACME gives */
+	ENDS_SOON = 14 * 86400,    /* or a third of its life, whichever is less */
 };
 
 static struct arena *arena_of(const struct check_view *v)
@@ -300,8 +300,8 @@ void check_lint_missing(const struct check_view *v, struct check_finding *parent
 			continue;
 		check_add(v->tree, parent, ignored ? CHECK_TLSA_IGNORED : CHECK_TLSA_MISPLACED,
 			  x->name, "records", tlsa_list(v, x->answer), "name", x->name, "owner",
-			  owner, "host", h->name, "record",
-			  check_line(v, h, check_chain_of(v, h)), NULL);
+			  owner, "host", h->name, "record", check_line(v, h, check_chain_of(v, h)),
+			  NULL);
 	}
 }
 

@@ -39,10 +39,11 @@ const char *check_causes(const struct check_view *v, const struct check_probe *p
 		return p->verdict.detail;
 	if (other == NULL)
 		return arena_printf(a, "%s.", list);
-	return arena_printf(a,
-			    "%s. The %s certificate at %s matches: the servers or key types of one "
-			    "host differ, and the records must cover them all (RFC 7671 section 8).",
-			    list, check_key(v, other), other->address);
+	return arena_printf(
+		a,
+		"%s. The %s certificate at %s matches: the servers or key types of one "
+		"host differ, and the records must cover them all (RFC 7671 section 8).",
+		list, check_key(v, other), other->address);
 }
 
 /* The record that the diagnosis proposes, if it holds what it promises. */

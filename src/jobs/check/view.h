@@ -17,7 +17,7 @@ struct check_view {
 	const struct check_extra *extra; /* further answers; NULL: none were asked for */
 	const struct check_options *options;
 	struct tls_context *tls;
-	int64_t now;  /* Unix seconds at which dates are judged */
+	int64_t now; /* Unix seconds at which dates are judged */
 	/* When the first DNS signature on the way ends, if that is known (0), and a sentence. */
 	int64_t signatures_end;
 	const char *signatures_why;

@@ -55,20 +55,18 @@ static void try_records(const struct check_view *v, struct check_finding *parent
 	const struct check_options *o = v->options;
 	const char *subject = arena_printf(a, "%s[%s]", p->host->name, p->address);
 	const char *key = check_key(v, p);
-	struct tls_verdict verdict =
-		check_judge(v, p->host, o->records, o->n_records, p->chain);
+	struct tls_verdict verdict = check_judge(v, p->host, o->records, o->n_records, p->chain);
 
 	if (verdict.kind == TLS_VERDICT_MATCH)
 		check_add(v->tree, parent, CHECK_WHATIF_RECORD_MATCH, subject, "key", key,
 			  "matched", dane_tlsa_to_text(a, &verdict.record), NULL);
 	else
-		check_add(v->tree, parent, CHECK_WHATIF_RECORD_MISMATCH, subject, "key", key,
-			  "cause",
-			  verdict.kind == TLS_VERDICT_MISMATCH ||
-					  verdict.kind == TLS_VERDICT_UNUSABLE
-				  ? cause_of(v, o->records, o->n_records, p->chain)
-				  : arena_printf(a, "%s.", verdict.detail),
-			  "line", check_line(v, p->host, p->chain), NULL);
+		check_add(
+			v->tree, parent, CHECK_WHATIF_RECORD_MISMATCH, subject, "key", key, "cause",
+			verdict.kind == TLS_VERDICT_MISMATCH || verdict.kind == TLS_VERDICT_UNUSABLE
+				? cause_of(v, o->records, o->n_records, p->chain)
+				: arena_printf(a, "%s.", verdict.detail),
+			"line", check_line(v, p->host, p->chain), NULL);
 }
 
 void check_whatif_host(const struct check_view *v, struct check_finding *parent,

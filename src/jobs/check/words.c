@@ -11,9 +11,8 @@ const char *check_join(const struct check_view *v, const char *list, const char 
 
 const char *check_owner(const struct check_view *v, const struct dane_host *h)
 {
-	const char *owner = dane_name_tlsa_owner(&v->tree->arena,
-						 h->tlsa_base != NULL ? h->tlsa_base : h->name,
-						 v->request->port);
+	const char *owner = dane_name_tlsa_owner(
+		&v->tree->arena, h->tlsa_base != NULL ? h->tlsa_base : h->name, v->request->port);
 
 	return owner != NULL ? owner : h->name;
 }
@@ -36,8 +35,7 @@ const char *check_records(const struct check_view *v, const struct dane_host *h)
 	const char *list = NULL;
 
 	for (size_t i = 0; i < h->n_records; i++)
-		list = check_join(v, list,
-				  dane_tlsa_to_text(&v->tree->arena, &h->records[i].tlsa));
+		list = check_join(v, list, dane_tlsa_to_text(&v->tree->arena, &h->records[i].tlsa));
 	return list != NULL ? list : "none";
 }
 
