@@ -107,9 +107,8 @@ static struct span digest_of(enum data data, const struct tls_chain *chain,
 		for (size_t i = 0; i < tls_chain_count(chain); i++) {
 			struct span more = tls_chain_pem(chain, i, 0, a);
 
-			all = span_text(arena_printf(a, "%.*s%.*s", (int)all.n,
-						     (const char *)all.p, (int)more.n,
-						     (const char *)more.p));
+			all = span_text(arena_printf(a, "%.*s%.*s", (int)all.n, (const char *)all.p,
+						     (int)more.n, (const char *)more.p));
 		}
 		return tls_digest(1, all, a);
 	case OF_NOTHING:

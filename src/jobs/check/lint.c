@@ -6,7 +6,7 @@
 
 enum {
 	RECORDS_MANY = 12,         /* beyond it answers grow large and some senders give up */
-	TTL_LONG = 86400,          /* seconds */
+	TTL_LONG = 86400,          /* seconds; the resolver in the process shows no larger one */
 	SHORT_LIVED = 100 * 86400, /* of a certificate, in seconds: what ACME gives */
 	ENDS_SOON = 14 * 86400,    /* or a third of its life, whichever is less */
 };
@@ -134,7 +134,7 @@ static void lint_answer(const struct check_view *v, struct check_finding *parent
 	if (h->n_records > RECORDS_MANY)
 		check_add(v->tree, parent, CHECK_TLSA_TOO_MANY, owner, "count",
 			  arena_printf(arena_of(v), "%zu", h->n_records), "owner", owner, NULL);
-	if (answer != NULL && answer->ttl > TTL_LONG)
+	if (answer != NULL && answer->ttl >= TTL_LONG)
 		check_add(v->tree, parent, CHECK_TLSA_LONG_TTL, owner, "ttl",
 			  arena_printf(arena_of(v), "%u", answer->ttl), "owner", owner, NULL);
 }

@@ -142,7 +142,7 @@
 	  "{count} at {owner}. Large answers get lost on the way, and Exchange Online has been unable to handle more than about 12.", \
 	  "Leave one for each key in use, and one for the next.", NULL, NULL, NULL) \
 	X(TLSA_LONG_TTL, "tlsa.long-ttl", WARN, NONE, "The TTL of the TLSA records makes a change slow", \
-	  "{ttl} seconds. A new key has to wait two of them, and a mistake lasts one (RFC 7671 section 8.1, 13).", \
+	  "A day or more ({ttl} seconds were seen). A new key has to wait two of them, and a mistake lasts one (RFC 7671 section 8.1, 13).", \
 	  "Give {owner} a TTL of 3600.", NULL, NULL, NULL) \
 	/* connections */ \
 	X(SMTP_MATCH, "smtp.match", PASS, DANE, "STARTTLS works and the certificate matches", \

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "jobs/check/run.h"
+#include "main/cli/ask.h"
 #include "main/cli/engine.h"
 #include "main/cli/lines.h"
 
@@ -20,6 +21,7 @@ struct run {
 	struct cli_engine engine;
 	struct check_env env;
 	struct check_options options;
+	struct cli_ask ask;
 	struct arena arena;
 	struct cli_lines *lines; /* NULL: the arguments */
 	char **arguments;
@@ -32,6 +34,7 @@ struct run {
 struct job {
 	struct run *run;
 	struct check_run *check;
+	struct cli_letter *letter; /* --send */
 };
 
 static void help(void)
@@ -43,13 +46,15 @@ static void help(void)
 	     "and\n"
 	     "TLSA records validated from the root down, then every MX host at every address with\n"
 	     "every type of key it has. Says what is wrong, where, what senders will do, and the\n"
-	     "record or command that mends it. No mail is sent.\n"
+	     "record or command that mends it. No mail is sent, but with --send.\n"
 	     "\n"
 	     "Examples:\n"
 	     "  daneway check example.org\n"
 	     "  daneway check -v example.org\n"
 	     "  daneway check --json - < domains.txt > results.jsonl\n"
 	     "  daneway check --nagios example.org\n"
+	     "  daneway check --cert new.pem --at 2026-12-24T18:00:00Z example.org\n"
+	     "  daneway check --to postmaster@example.org\n"
 	     "\n"
 	     "Exit status (the worst of several): 0 dane: all is protected; 1 partial or none;\n"
 	     "2 broken: senders that do DANE will not deliver; 3 unknown: it could not be told.\n"
@@ -215,6 +220,7 @@ static void job_end(void *arg)
 	struct job *job = arg;
 	struct run *run = job->run;
 
+	cli_letter_free(job->letter);
 	check_run_free(job->check);
 	free(job);
 	run->in_flight--;
@@ -225,10 +231,11 @@ static void job_end(void *arg)
 		io_loop_stop(run->engine.loop);
 }
 
-static void on_checked(void *arg, struct check_run *check)
+static void report(void *arg)
 {
 	struct job *job = arg;
 	struct run *run = job->run;
+	const struct check_run *check = job->check;
 
 	note_verdict(run, check_run_verdict(check));
 	if (!run->failed_write && write_result(run, check) < 0) {
@@ -237,6 +244,22 @@ static void on_checked(void *arg, struct check_run *check)
 			cli_lines_want(run->lines, false);
 	}
 	io_defer(run->engine.loop, job_end, job);
+}
+
+static void on_checked(void *arg, struct check_run *check)
+{
+	struct job *job = arg;
+	struct run *run = job->run;
+	struct err e;
+
+	if (run->config->send) {
+		job->letter = cli_letter_new(&run->env, &run->options,
+					     check_run_tree_to_extend(check), report, job, &e);
+		if (job->letter != NULL)
+			return;
+		cli_fail(CLI_WRITE, "%s", e.text);
+	}
+	report(job);
 }
 
 /* A line or argument that is no domain: a result of its own, and the run goes on. */
@@ -278,6 +301,9 @@ static void job_begin(struct run *run, const char *text)
 		write_invalid(run, text, e.text);
 	} else if (domain.kind != MAIL_DOMAIN_NAME) {
 		write_invalid(run, text, "DANE does not apply to an address");
+	} else if (run->options.to != NULL &&
+		   strcmp(domain.host, run->options.to->domain.host) != 0) {
+		write_invalid(run, text, "--to names another domain");
 	} else {
 		job = xcalloc(1, sizeof(*job));
 		job->run = run;
@@ -320,6 +346,7 @@ static int prepare(struct run *run)
 {
 	const struct config *c = run->config;
 	struct err e;
+	int code;
 
 	run->options.connect_timeout = c->connect_timeout;
 	run->options.timeout = c->timeout >= 0 ? c->timeout : usec_seconds(120);
@@ -327,6 +354,9 @@ static int prepare(struct run *run)
 	    mail_domain_parse(&run->arena, span_text(run->options.own_name), &run->options.helo,
 			      &e) < 0)
 		return cli_fail(CLI_USAGE, "--helo %s: %s", c->helo != NULL ? c->helo : "", e.text);
+	code = cli_ask_read(&run->ask, c, &run->options);
+	if (code != 0)
+		return code;
 	run->env.tls = tls_context_new(&e);
 	return run->env.tls != NULL ? 0 : cli_fail(CLI_CONFIG, "%s", e.text);
 }
@@ -355,6 +385,14 @@ static int go(struct run *run)
 	return run->worst;
 }
 
+/* What stands behind the last "@"; NULL without one. The address itself is checked later. */
+static char *domain_part(const char *address)
+{
+	char *at = strrchr(address, '@');
+
+	return at != NULL ? at + 1 : NULL;
+}
+
 /* A plug-in that was called wrongly is UNKNOWN: Nagios knows no 64. */
 static int usage_code(int argc, char **argv)
 {
@@ -368,6 +406,7 @@ int cli_check(struct config *c, int argc, char **argv)
 {
 	struct run run = {.config = c};
 	struct err e;
+	char *to_domain = NULL;
 	int usage = usage_code(argc, argv), code;
 	int first = config_parse(c, argc, argv, CONFIG_CHECK, false, &e);
 
@@ -377,14 +416,19 @@ int cli_check(struct config *c, int argc, char **argv)
 		help();
 		return CLI_OK;
 	}
-	if (first == argc)
+	if (first == argc && c->to.n == 1)
+		to_domain = domain_part(c->to.items[0]);
+	if (first == argc && to_domain == NULL)
 		return cli_fail(usage, "check: which domain? See \"daneway check --help\"");
-	run.arguments = argv + first;
-	run.n_arguments = (size_t)(argc - first);
-	run.many = run.n_arguments > 1 || strcmp(argv[first], "-") == 0;
+	run.arguments = to_domain != NULL ? &to_domain : argv + first;
+	run.n_arguments = to_domain != NULL ? 1 : (size_t)(argc - first);
+	run.many = run.n_arguments > 1 || strcmp(run.arguments[0], "-") == 0;
 	code = go(&run);
+	if (code == CLI_USAGE || code == CLI_DATA)
+		code = usage == CLI_USAGE ? code : usage;
 	cli_lines_free(run.lines);
 	tls_context_free(run.env.tls);
+	cli_ask_done(&run.ask);
 	cli_engine_done(&run.engine);
 	arena_done(&run.arena);
 	return code;

@@ -35,6 +35,8 @@ struct config {
 	/* check, dnssec */
 	unsigned verbose;
 	bool nagios;
+	const char *at; /* a time */
+	bool send;
 	/* policy, deliver */
 	enum dane_mode mode;
 	bool half_dane;
