@@ -143,6 +143,15 @@ def announced_badly(s: Stage) -> None:
     s.lines += ['_smtp._tls TXT "v=TLSRPTv1;"', '_mta-sts TXT "v=STSv1;"']
 
 
+@lint("unknown", ("smtp.unreached", "{host}[{1}]", "refused"))
+def one_address_not_reached(s: Stage) -> None:
+    """Its record may be the one that fits nothing seen: nothing is said of it."""
+    s.serve(s.old)
+    s.silent = s.world.address()
+    s.lines.append(f"mx A {s.silent}")
+    s.tlsa(s.old.tlsa(3, 1, 1), s.self_signed().tlsa(3, 1, 1))
+
+
 # --- for what-if and the inbound test -------------------------------------------------------------
 
 @lint("dane")
@@ -199,11 +208,18 @@ def test_lint(fragile: Any, daneway: Any, name: str) -> None:
     assert result["verdict"] == verdict, result
     for id, subject, words in expected:
         subject = subject.replace("{0}", stage.servers[0].addresses[0])
+        subject = subject.replace("{1}", getattr(stage, "silent", ""))
         subject = subject.format(host=stage.host, domain=stage.domain)
         found = findings(result, id, subject)
         assert found, (id, subject, result)
         assert re.search(words, found[0]["detail"]), found
         assert found[0]["status"] in ("pass", "info", "warn"), found
+
+
+def test_what_was_not_seen_is_not_judged(fragile: Any, daneway: Any) -> None:
+    world, stages = fragile
+    _, result = check(daneway, world, stages["one-address-not-reached"].domain)
+    assert not findings(result, "tlsa.unseen"), result
 
 
 def test_a_sound_domain_has_no_warning(fragile: Any, daneway: Any) -> None:

@@ -30,8 +30,7 @@ static const char *date(struct arena *a, time_t now)
 
 	require(gmtime_r(&now, &tm) != NULL);
 	return arena_printf(a, "%s, %02d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
-			    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-			    tm.tm_sec);
+			    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 static const char *text_of(struct cli_letter *l)
@@ -44,21 +43,22 @@ static const char *text_of(struct cli_letter *l)
 	time_t now = (time_t)(io_unix_now() / USEC_PER_SEC);
 
 	require(getrandom(bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
-	return arena_printf(&l->arena,
-			    "Date: %s\r\n"
-			    "From: <%s>\r\n"
-			    "To: <%s>\r\n"
-			    "Message-ID: <%lld.%s@%s>\r\n"
-			    "Subject: Test of SMTP DANE (daneway check --send)\r\n"
-			    "Auto-Submitted: auto-generated\r\n"
-			    "MIME-Version: 1.0\r\n"
-			    "Content-Type: text/plain; charset=us-ascii\r\n"
-			    "\r\n"
-			    "This message tests whether mail to this address arrives, under RFC 7672\r\n"
-			    "(SMTP DANE). It was sent by \"daneway check --send\"; no answer is "
-			    "needed.\r\n",
-			    date(&l->arena, now), from, o->to->path, (long long)now,
-			    hex_encode(&l->arena, span_of(bytes, sizeof(bytes))), o->helo.text);
+	return arena_printf(
+		&l->arena,
+		"Date: %s\r\n"
+		"From: <%s>\r\n"
+		"To: <%s>\r\n"
+		"Message-ID: <%lld.%s@%s>\r\n"
+		"Subject: Test of SMTP DANE (daneway check --send)\r\n"
+		"Auto-Submitted: auto-generated\r\n"
+		"MIME-Version: 1.0\r\n"
+		"Content-Type: text/plain; charset=us-ascii\r\n"
+		"\r\n"
+		"This message tests whether mail to this address arrives, under RFC 7672\r\n"
+		"(SMTP DANE). It was sent by \"daneway check --send\"; no answer is "
+		"needed.\r\n",
+		date(&l->arena, now), from, o->to->path, (long long)now,
+		hex_encode(&l->arena, span_of(bytes, sizeof(bytes))), o->helo.text);
 }
 
 static int make_message(struct cli_letter *l, struct err *e)
