@@ -27,7 +27,7 @@ static void words_are_filled_in(void **state)
 	f = check_add(&t, NULL, CHECK_TLSA_NONE, "mx.example.org", "reason", "nothing there",
 		      "record", "_25._tcp.mx.example.org. IN TLSA 3 1 1 00", NULL);
 	assert_string_equal(f->fix, "Publish _25._tcp.mx.example.org. IN TLSA 3 1 1 00");
-	assert_string_equal(f->detail, "nothing there. Mail to this host is encrypted only if "
+	assert_string_equal(f->detail, "Nothing there. Mail to this host is encrypted only if "
 				       "nobody interferes.");
 	check_tree_done(&t);
 }
@@ -122,6 +122,26 @@ static void peers_text_is_harmless(void **state)
 	check_tree_done(&t);
 }
 
+/* A record is one line, however narrow the terminal. */
+static void records_stay_whole(void **state)
+{
+	static const char line[] =
+		"_25._tcp.mx.example.org. IN TLSA 3 1 1 00112233445566778899aabb";
+	struct check_style style = {.verbose = 1, .width = 30};
+	struct check_tree t;
+	struct buf out;
+
+	(void)state;
+	check_tree_init(&t, "d");
+	check_add(&t, NULL, CHECK_TLSA_NONE, "mx", "reason", "none, of 3 or 4", "record", line,
+		  NULL);
+	buf_init(&out, 10000);
+	assert_int_equal(check_tree_text(&t, &style, &out), 0);
+	assert_non_null(memmem(out.p, out.n, " 3 1 1 00112233445566778899aabb\n", 32));
+	buf_done(&out);
+	check_tree_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +150,7 @@ int main(void)
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(order_is_depth_first),
 		cmocka_unit_test(peers_text_is_harmless),
+		cmocka_unit_test(records_stay_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,23 @@ static const char *fill(struct arena *a, const char *text, const struct argument
 	return result;
 }
 
+/* A detail that begins with a reason given elsewhere begins with a capital all the same. */
+static const char *sentence(struct arena *a, const char *text, const char *filled)
+{
+	static const char *const reasons[] = {"{reason}", "{why}", "{detail}", "{cause}"};
+	char *copy;
+
+	for (size_t i = 0; text != NULL && i < ARRAY_SIZE(reasons); i++) {
+		if (strncmp(text, reasons[i], strlen(reasons[i])) != 0)
+			continue;
+		copy = arena_strdup(a, filled);
+		if (*copy >= 'a' && *copy <= 'z')
+			*copy = (char)(*copy - 'a' + 'A');
+		return copy;
+	}
+	return filled;
+}
+
 struct check_finding *check_add(struct check_tree *t, struct check_finding *parent,
 				enum check_kind kind, const char *subject, ...)
 {
@@ -151,7 +168,7 @@ struct check_finding *check_add(struct check_tree *t, struct check_finding *pare
 	f->kind = kind;
 	f->subject = arena_strdup(&t->arena, subject);
 	f->title = fill(&t->arena, text->title, list, n);
-	f->detail = fill(&t->arena, text->detail, list, n);
+	f->detail = sentence(&t->arena, text->detail, fill(&t->arena, text->detail, list, n));
 	f->fix = fill(&t->arena, text->fix, list, n);
 	f->postfix = fill(&t->arena, text->postfix, list, n);
 	if (parent == NULL)

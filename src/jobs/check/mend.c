@@ -101,11 +101,13 @@ const char *check_mend(const struct check_view *v, const struct check_probe *p)
 		const char *as = proposed(v, p, &d);
 
 		absent = absent || (counts(r) && d.cause == CHECK_CAUSE_TA_ABSENT);
+		if (as != NULL && d.cause == CHECK_CAUSE_AGILITY)
+			return arena_printf(a,
+					    "Publish %s. IN TLSA %s in place of the other SHA2-512 "
+					    "record, or take that one out.",
+					    check_owner(v, p->host), as);
 		if (as != NULL)
-			return publish(v, p, as,
-				       d.cause == CHECK_CAUSE_AGILITY
-					       ? "the other SHA2-512 record"
-					       : dane_tlsa_to_text(a, &r->tlsa));
+			return publish(v, p, as, dane_tlsa_to_text(a, &r->tlsa));
 	}
 	if (absent)
 		return mend_absent(v, p);

@@ -65,7 +65,7 @@
 	X(ADDRESS_SECURE, "address.secure", PASS, NONE, "The addresses are signed", \
 	  "{addresses}.", NULL, NULL, NULL, NULL) \
 	X(ADDRESS_INSECURE, "address.insecure", WARN, NO_DANE, "The addresses are not signed", \
-	  "{addresses}. {reason}", \
+	  "{reason}: {addresses}.", \
 	  "Move the MX to a host in a signed zone, or have the zone of {host} signed.", \
 	  "non DNSSEC destination", NULL, "no-policy-found") \
 	X(ADDRESS_ALIAS, "address.alias", INFO, NONE, "The host is a signed alias of a host that is not signed", \
@@ -152,8 +152,8 @@
 	  "{key} key, {version} {cipher}; {matched}.", NULL, "Trusted TLS connection established", NULL, NULL) \
 	X(SMTP_TLS, "smtp.tls", PASS, NONE, "STARTTLS works", \
 	  "{key} key, {version} {cipher}.", NULL, "Untrusted TLS connection established", NULL, NULL) \
-	X(SMTP_NO_KEY_TYPE, "smtp.no-key-type", SKIP, NONE, "The server has no certificate of this key type", \
-	  "{key}: {detail}.", NULL, NULL, NULL, NULL) \
+	X(SMTP_NO_KEY_TYPE, "smtp.no-key-type", SKIP, NONE, "The server has no {key} certificate", \
+	  "{detail}.", NULL, NULL, NULL, NULL) \
 	X(SMTP_MISMATCH, "smtp.mismatch", FAIL, BROKEN, "The certificate matches no TLSA record", \
 	  "{key} key: {cause}", "{fix}", "Server certificate not trusted", CHECK_DEFER_323, "certificate-not-trusted") \
 	X(SMTP_EXPIRED, "smtp.expired", FAIL, BROKEN, "The certificate has expired", \

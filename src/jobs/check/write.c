@@ -1,4 +1,6 @@
 /* The text and JSON faces of the tree. */
+#include <string.h>
+
 #include "base/utf8.h"
 #include "jobs/check/finding.h"
 
@@ -75,6 +77,23 @@ static struct look look_of(enum check_status s, bool colour)
 	return (struct look){signs[s], colour ? colours[s] : "", colour ? "\033[0m" : ""};
 }
 
+/*
+ * A TLSA record stays on one line, to be copied: no break behind "TLSA" or a lone digit before a
+ * digit or hexadecimal data.
+ */
+static bool is_break(const struct buf *text, size_t at)
+{
+	const uint8_t *p = text->p;
+	bool lone = at >= 1 && p[at - 1] >= '0' && p[at - 1] <= '9' &&
+		    (at == 1 || p[at - 2] == ' ' || p[at - 2] == '"');
+	bool type = at >= 4 && memcmp(p + at - 4, "TLSA", 4) == 0;
+
+	if (p[at] != ' ')
+		return false;
+	return at + 1 >= text->n || !(lone || type) ||
+	       strchr("0123456789abcdef", p[at + 1]) == NULL;
+}
+
 /* `text` broken at spaces, each line indented. */
 static int wrap(struct buf *out, const char *text, unsigned indent, unsigned width)
 {
@@ -88,10 +107,10 @@ static int wrap(struct buf *out, const char *text, unsigned indent, unsigned wid
 		size_t room = width > indent + 20 ? width - indent : 20, n = clean.n - at;
 
 		if (n > room) {
-			for (n = room; n > 0 && clean.p[at + n] != ' '; n--)
+			for (n = room; n > 0 && !is_break(&clean, at + n); n--)
 				;
 			if (n == 0) /* a long word, such as a record: it stays whole */
-				while (at + n < clean.n && clean.p[at + n] != ' ')
+				while (at + n < clean.n && !is_break(&clean, at + n))
 					n++;
 		}
 		ret = buf_printf(out, "%*s%.*s\n", (int)indent, "", (int)n, clean.p + at);
