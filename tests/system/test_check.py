@@ -304,7 +304,7 @@ def usage_1_and_an_old_record(s: Stage) -> None:
 
 # --- where it stands ------------------------------------------------------------------------------
 
-@case("none", "tlsa.none", "no signed TLSA record", fix="3 1 1", mend="publish",
+@case("none", "tlsa.none", "signed TLSA record is published", fix="3 1 1", mend="publish",
       subject="_25._tcp.{host}", senders={"tlsrpt": "no-policy-found"})
 def no_record(s: Stage) -> None:
     s.serve(s.self_signed())
@@ -372,7 +372,7 @@ def unsigned_domain_signed_host(s: Stage) -> None:
                                              "_25._tcp.mx TLSA " + cert.tlsa(3, 1, 1)])
 
 
-@case("partial", "tlsa.none-here", "no signed TLSA record", mend="publish",
+@case("partial", "tlsa.none-here", "signed TLSA record is published", mend="publish",
       subject="_25._tcp.mx2.{domain}")
 def one_of_two_hosts(s: Stage) -> None:
     cert = s.self_signed()

@@ -132,7 +132,6 @@ static void write_probe(const struct check_view *v, struct check_finding *parent
 	const char *subject = arena_printf(arena_of(v), "%s[%s]", p->host->name, p->address);
 	const char *detail = say(v, p), *host = p->host->name;
 
-	check_inbound(v, parent, p, subject);
 	if (p->host->level == DANE_LEVEL_MAY) {
 		write_may(v, parent, p, subject);
 		return;
@@ -321,6 +320,7 @@ static void write_host(const struct check_view *v, struct check_finding *parent,
 			write_probe(v, f, &v->probes[i]);
 	check_lint_host(v, f, h);
 	check_whatif_host(v, f, h);
+	check_inbound_host(v, f, h);
 }
 
 /* --- the domain ------------------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ static const char *proposed(const struct check_view *v, const struct check_probe
 	if (d->as == NULL || d->cause == CHECK_CAUSE_MATCHES ||
 	    dane_tlsa_from_text(&v->tree->arena, d->as, &r, NULL) < 0)
 		return NULL;
-	return check_judge(v, p->host, &r, 1, p->chain).kind == TLS_VERDICT_MATCH ? d->as : NULL;
+	return check_would(v, p->host, &r, 1, p->chain).kind == TLS_VERDICT_MATCH ? d->as : NULL;
 }
 
 static const char *publish(const struct check_view *v, const struct check_probe *p, const char *as,

@@ -30,7 +30,8 @@ struct check_run {
 	struct lane *lanes;
 	size_t n_lanes, n_active, n_done;
 	struct check_extra *extra;
-	bool extra_done;
+	struct check_rehearsals *rehearsals;
+	bool extra_done, rehearsed;
 	struct check_probe *probes;
 	size_t n_probes;
 	struct io_timer *deadline, *end;
@@ -59,6 +60,7 @@ static void on_end(void *arg)
 		.probes = r->probes,
 		.n_probes = r->n_probes,
 		.extra = r->extra,
+		.rehearsals = r->rehearsals,
 		.options = r->options,
 		.tls = r->env->tls,
 		.now = now_of(r),
@@ -74,16 +76,33 @@ static void finish(struct check_run *r)
 	if (r->ended)
 		return;
 	check_extra_give_up(r->extra);
+	check_rehearsals_give_up(r->rehearsals);
 	r->ended = true;
 	io_timer_set(r->deadline, USEC_NEVER);
 	io_timer_set(r->end, 0);
 }
 
-/* All servers are tested and all further questions answered. */
+static void on_rehearsed(void *arg);
+
+/* All servers are tested, then --to, and all further questions are answered. */
 static void finish_if_all(struct check_run *r)
 {
-	if (r->n_done == r->n_lanes && r->extra_done)
+	if (r->n_done < r->n_lanes)
+		return;
+	if (r->options->inbound != NULL && r->rehearsals == NULL)
+		r->rehearsals = check_rehearsals_new(r->env->loop, r->env->tls, r->options->inbound,
+						     dane_decider_result(r->decider),
+						     r->request.port, on_rehearsed, r);
+	if (r->extra_done && (r->options->inbound == NULL || r->rehearsed))
 		finish(r);
+}
+
+static void on_rehearsed(void *arg)
+{
+	struct check_run *r = arg;
+
+	r->rehearsed = true;
+	finish_if_all(r);
 }
 
 static void on_extra(void *arg)
@@ -111,7 +130,6 @@ static void record(struct lane *l)
 {
 	struct check_run *r = l->run;
 	struct check_probe *p = l->probes[l->key];
-	const struct smtp_result *result = probe_session_result(l->session);
 
 	p->done = true;
 	p->report = probe_session_report(l->session);
@@ -130,10 +148,6 @@ static void record(struct lane *l)
 	p->report.smtp.reply = keep_answer(r, p->report.smtp.reply);
 	p->report.smtp.starttls_reply = keep_answer(r, p->report.smtp.starttls_reply);
 	p->chain = probe_session_chain(l->session);
-	if (result != NULL && result->n_recipients > 0)
-		p->rehearsal = (struct check_rehearsal){
-			result->recipients[0].fate, result->recipients[0].stage,
-			keep_answer(r, result->recipients[0].answer)};
 }
 
 static void lane_done(struct lane *l)
@@ -149,22 +163,11 @@ static void lane_done(struct lane *l)
 	finish_if_all(r);
 }
 
-/* The recipient that --to names, once at each address; the next "ready" has the result. */
-static bool rehearse(struct lane *l)
-{
-	const struct check_options *o = l->run->options;
-	struct smtp_mail mail = {.from = o->from, .to = o->to, .n_to = 1, .rehearsal = true};
-
-	return o->to != NULL && l->key == TLS_KEY_ANY && probe_session_result(l->session) == NULL &&
-	       probe_session_mail(l->session, &mail) == 0;
-}
-
 static void on_ready(void *arg)
 {
 	struct lane *l = arg;
 
-	if (!rehearse(l))
-		probe_session_quit(l->session);
+	probe_session_quit(l->session);
 }
 
 static ssize_t no_body(void *arg, void *p, size_t room, bool *ret_last)
@@ -364,7 +367,8 @@ struct check_run *check_run_free(struct check_run *r)
 	}
 	for (size_t i = 0; i < r->n_probes; i++)
 		tls_chain_free(r->probes[i].chain);
-	check_extra_free(r->extra); /* it points into the decision */
+	check_extra_free(r->extra); /* these two point into the decision */
+	check_rehearsals_free(r->rehearsals);
 	probe_decide_free(r->decide);
 	io_timer_free(r->deadline);
 	io_timer_free(r->end);

@@ -9,6 +9,7 @@
 #include "edge/tls/conn.h"
 #include "edge/tls/facts.h"
 #include "jobs/check/finding.h"
+#include "jobs/check/rehearse.h"
 #include "jobs/probe/session.h"
 
 enum {
@@ -32,15 +33,7 @@ struct check_options {
 	const struct tls_chain *cert;
 	const struct dane_tlsa *records;
 	size_t n_records;
-	/* The dialogue up to RCPT for this recipient, from this sender. NULL: not asked. */
-	const struct mail_address *to, *from;
-};
-
-/* What became of the recipient in a session that sent nothing; OPEN: it did not come to that. */
-struct check_rehearsal {
-	enum smtp_fate fate;
-	enum smtp_stage stage;
-	struct smtp_answer answer;
+	const struct check_inbound *inbound; /* --to; or NULL */
 };
 
 /* One session's outcome. */
@@ -52,7 +45,6 @@ struct check_probe {
 	struct probe_report report; /* texts live in the run's arena */
 	struct tls_verdict verdict; /* kind NONE without a judgement */
 	struct tls_chain *chain;    /* NULL: none was seen */
-	struct check_rehearsal rehearsal;
 };
 
 struct check_run;

@@ -14,7 +14,8 @@ struct check_view {
 	const struct dane_decider *decider; /* for the evidence */
 	const struct check_probe *probes;
 	size_t n_probes;
-	const struct check_extra *extra; /* further answers; NULL: none were asked for */
+	const struct check_extra *extra;           /* further answers; NULL: none were asked for */
+	const struct check_rehearsals *rehearsals; /* NULL: none were asked for */
 	const struct check_options *options;
 	struct tls_context *tls;
 	int64_t now; /* Unix seconds at which dates are judged */
@@ -38,9 +39,9 @@ void check_forecast(const struct check_view *v);
 /* --cert and --record. */
 void check_whatif_host(const struct check_view *v, struct check_finding *parent,
 		       const struct dane_host *h);
-/* --to: what became of the recipient at this address. */
-void check_inbound(const struct check_view *v, struct check_finding *parent,
-		   const struct check_probe *p, const char *subject);
+/* --to: what became of the recipient at this host's addresses. */
+void check_inbound_host(const struct check_view *v, struct check_finding *parent,
+			const struct dane_host *h);
 
 /* Each record that should have matched, with the reason why it does not. */
 const char *check_causes(const struct check_view *v, const struct check_probe *p);
@@ -67,6 +68,6 @@ const struct tls_chain *check_chain_of(const struct check_view *v, const struct 
 const struct dane_answer *check_evidence(const struct check_view *v, const char *name,
 					 uint16_t type);
 /* Would these records, as the host's TLSA set, match this chain? By the code that delivers. */
-struct tls_verdict check_judge(const struct check_view *v, const struct dane_host *h,
+struct tls_verdict check_would(const struct check_view *v, const struct dane_host *h,
 			       const struct dane_tlsa *records, size_t n,
 			       const struct tls_chain *chain);

@@ -36,7 +36,7 @@ static void try_certificate(const struct check_view *v, struct check_finding *pa
 			  line, NULL);
 		return;
 	}
-	verdict = check_judge(v, h, records, h->n_records, chain);
+	verdict = check_would(v, h, records, h->n_records, chain);
 	if (verdict.kind == TLS_VERDICT_MATCH)
 		check_add(v->tree, parent, CHECK_WHATIF_CERT_MATCH, h->name, "key", key, "matched",
 			  dane_tlsa_to_text(a, &verdict.record), NULL);
@@ -55,7 +55,7 @@ static void try_records(const struct check_view *v, struct check_finding *parent
 	const struct check_options *o = v->options;
 	const char *subject = arena_printf(a, "%s[%s]", p->host->name, p->address);
 	const char *key = check_key(v, p);
-	struct tls_verdict verdict = check_judge(v, p->host, o->records, o->n_records, p->chain);
+	struct tls_verdict verdict = check_would(v, p->host, o->records, o->n_records, p->chain);
 
 	if (verdict.kind == TLS_VERDICT_MATCH)
 		check_add(v->tree, parent, CHECK_WHATIF_RECORD_MATCH, subject, "key", key,

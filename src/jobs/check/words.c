@@ -80,7 +80,7 @@ const struct dane_answer *check_evidence(const struct check_view *v, const char 
 	return NULL;
 }
 
-struct tls_verdict check_judge(const struct check_view *v, const struct dane_host *h,
+struct tls_verdict check_would(const struct check_view *v, const struct dane_host *h,
 			       const struct dane_tlsa *records, size_t n,
 			       const struct tls_chain *chain)
 {

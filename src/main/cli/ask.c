@@ -124,7 +124,8 @@ static int read_records(struct cli_ask *ask, const struct config *c, struct chec
 	return 0;
 }
 
-static int read_addresses(struct cli_ask *ask, const struct config *c, struct check_options *ret)
+static int read_addresses(struct cli_ask *ask, const struct config *c, const char *own_name,
+			  struct check_options *ret)
 {
 	const char *from = c->from != NULL ? c->from : "<>";
 	struct err e;
@@ -140,12 +141,18 @@ static int read_addresses(struct cli_ask *ask, const struct config *c, struct ch
 				c->to.items[0]);
 	if (mail_address_parse_reverse(&ask->arena, span_text(from), &ask->from, &e) < 0)
 		return cli_fail(CLI_DATA, "--from %s: %s", from, e.text);
-	ret->to = &ask->to;
-	ret->from = &ask->from;
+	if (mail_domain_parse(&ask->arena, span_text(own_name), &ask->inbound.helo, &e) < 0)
+		return cli_fail(CLI_USAGE, "--helo %s: %s", own_name, e.text);
+	ask->inbound.to = &ask->to;
+	ask->inbound.from = &ask->from;
+	ask->inbound.connect_timeout = c->connect_timeout;
+	ask->inbound.at = ret->at;
+	ret->inbound = &ask->inbound;
 	return 0;
 }
 
-int cli_ask_read(struct cli_ask *ask, const struct config *c, struct check_options *ret)
+int cli_ask_read(struct cli_ask *ask, const struct config *c, const char *own_name,
+		 struct check_options *ret)
 {
 	struct err e;
 
@@ -167,7 +174,7 @@ int cli_ask_read(struct cli_ask *ask, const struct config *c, struct check_optio
 		if (code != 0)
 			return code;
 	}
-	return read_addresses(ask, c, ret);
+	return read_addresses(ask, c, own_name, ret);
 }
 
 void cli_ask_done(struct cli_ask *ask)

@@ -9,10 +9,15 @@ struct cli_ask {
 	struct arena arena;
 	struct tls_chain *cert;
 	struct mail_address to, from;
+	struct check_inbound inbound;
 };
 
-/* Fills in what the options say. 0, or the exit code with its line written. */
-int cli_ask_read(struct cli_ask *ask, const struct config *c, struct check_options *ret);
+/*
+ * Fills in what the options say; `own_name` is what EHLO says. 0, or the exit code with its line
+ * written.
+ */
+int cli_ask_read(struct cli_ask *ask, const struct config *c, const char *own_name,
+		 struct check_options *ret);
 void cli_ask_done(struct cli_ask *ask);
 
 /*

@@ -301,8 +301,8 @@ static void job_begin(struct run *run, const char *text)
 		write_invalid(run, text, e.text);
 	} else if (domain.kind != MAIL_DOMAIN_NAME) {
 		write_invalid(run, text, "DANE does not apply to an address");
-	} else if (run->options.to != NULL &&
-		   strcmp(domain.host, run->options.to->domain.host) != 0) {
+	} else if (run->options.inbound != NULL &&
+		   strcmp(domain.host, run->options.inbound->to->domain.host) != 0) {
 		write_invalid(run, text, "--to names another domain");
 	} else {
 		job = xcalloc(1, sizeof(*job));
@@ -354,7 +354,7 @@ static int prepare(struct run *run)
 	    mail_domain_parse(&run->arena, span_text(run->options.own_name), &run->options.helo,
 			      &e) < 0)
 		return cli_fail(CLI_USAGE, "--helo %s: %s", c->helo != NULL ? c->helo : "", e.text);
-	code = cli_ask_read(&run->ask, c, &run->options);
+	code = cli_ask_read(&run->ask, c, run->options.own_name, &run->options);
 	if (code != 0)
 		return code;
 	run->env.tls = tls_context_new(&e);

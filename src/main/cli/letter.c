@@ -10,7 +10,7 @@
 
 struct cli_letter {
 	struct check_tree *tree;
-	const struct check_options *options;
+	const struct check_inbound *inbound;
 	struct arena arena;
 	struct send_env env;
 	struct send_message message;
@@ -35,7 +35,7 @@ static const char *date(struct arena *a, time_t now)
 
 static const char *text_of(struct cli_letter *l)
 {
-	const struct check_options *o = l->options;
+	const struct check_inbound *o = l->inbound;
 	const char *from = mail_address_is_null(o->from)
 				   ? arena_printf(&l->arena, "postmaster@%s", o->helo.text)
 				   : o->from->path;
@@ -75,14 +75,14 @@ static int make_message(struct cli_letter *l, struct err *e)
 		return err_set(e, -error, "the test message: %s", strerror(error));
 	}
 	l->message = (struct send_message){
-		.from = l->options->from,
-		.to = l->options->to,
+		.from = l->inbound->from,
+		.to = l->inbound->to,
 		.n_to = 1,
 		.body = fd,
 		.size = n,
 		/* Addresses beyond ASCII stand in its header. */
-		.eightbit = l->options->to->smtputf8 || l->options->from->smtputf8,
-		.smtputf8 = l->options->to->smtputf8 || l->options->from->smtputf8,
+		.eightbit = l->inbound->to->smtputf8 || l->inbound->from->smtputf8,
+		.smtputf8 = l->inbound->to->smtputf8 || l->inbound->from->smtputf8,
 	};
 	return 0;
 }
@@ -124,7 +124,7 @@ struct cli_letter *cli_letter_new(const struct check_env *env, const struct chec
 	struct cli_letter *l = xcalloc(1, sizeof(*l));
 
 	l->tree = t;
-	l->options = o;
+	l->inbound = o->inbound;
 	l->fn = fn;
 	l->arg = arg;
 	l->message.body = -1;
@@ -133,8 +133,8 @@ struct cli_letter *cli_letter_new(const struct check_env *env, const struct chec
 	l->env = (struct send_env){env->loop, env->resolver, env->tls};
 	l->send_options = (struct send_options){
 		.request = {.port = 25, .own_name = o->own_name},
-		.helo = o->helo,
-		.connect_timeout = o->connect_timeout,
+		.helo = o->inbound->helo,
+		.connect_timeout = o->inbound->connect_timeout,
 		.deadline = usec_add(io_now(env->loop), o->timeout),
 	};
 	l->send = send_new(&l->env, &l->message, &l->send_options, on_sent, l);
