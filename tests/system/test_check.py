@@ -550,9 +550,15 @@ def broken() -> Iterator[tuple[World, dict[str, Stage]]]:
 
 
 def check(daneway: Any, world: World, domain: str, *args: str) -> tuple[int, Any]:
-    code, result, err = daneway.run(world, "check", *QUICK, *args, domain)
+    """Each test is also saved, and replayed to the same result."""
+    saved = str(world.dir / "saved.json")
+    code, result, err = daneway.run(world, "check", *QUICK, *args, "--save", saved, domain)
     assert isinstance(result, dict), err
     assert "(missing)" not in str(result), result
+    if "--to" not in args:
+        what_if = [a for i, a in enumerate(args) if "--at" not in (a, args[i - 1] if i else "")]
+        again = daneway.run(world, "check", "--replay", saved, *what_if)
+        assert again == (code, result, ""), again
     return code, result
 
 

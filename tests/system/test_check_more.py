@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import email
 import email.utils
+import json
+import random
 import re
 import time
 from typing import Any, Callable, Iterator
@@ -421,3 +423,79 @@ def test_send(fragile: Any, daneway: Any) -> None:
     assert abs(sent.timestamp() - time.time()) < 60
     assert re.fullmatch(r"<[0-9]+\.[0-9a-f]{24}@tester\.test>", parsed["Message-ID"])
     assert not parsed.defects and "no answer is needed" in parsed.get_payload().replace("\n", " ")
+
+
+# --- save and replay (that a replay gives the same is checked in every test: check()) -------------
+
+def damaged(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Copies of a document in which one part is missing, of another type, or another value."""
+    items = (list(value.items()) if isinstance(value, dict)
+             else list(enumerate(value)) if isinstance(value, list) else [])
+    for key, part in items:
+        for other in (None, "x", -1, [], {}, 10**12):
+            copy = value.copy()
+            copy[key] = other
+            yield (*at, key), copy
+        copy = value.copy()
+        del copy[key]
+        yield (*at, key), copy
+        for where, changed in damaged(part, (*at, key)):
+            copy = value.copy()
+            copy[key] = changed
+            yield where, copy
+
+
+@pytest.mark.parametrize("name", ["two-keys", "under-a-ca"])
+def test_replay_of_a_damaged_file(fragile: Any, daneway: Any, name: str) -> None:
+    """A result or a refusal; never a crash."""
+    world, stages = fragile
+    path = world.dir / "damaged.json"
+    daneway.run(world, "check", "--save", str(path), stages[name].domain)
+    saved = json.loads(path.read_text())
+    variants = list(damaged(saved))
+    random.Random(7672).shuffle(variants)
+    refused = 0
+    for where, variant in variants[:400]:
+        path.write_text(json.dumps(variant))
+        code, result, err = daneway.run(world, "check", "--replay", str(path))
+        assert code in (0, 1, 2, 3, 78), (where, code, err)
+        assert (code == 78) == (str(path) in err), (where, code, err)
+        refused += code == 78
+    assert 0 < refused < 400
+
+
+def test_replay_usage(fragile: Any, daneway: Any, tmp_path: Any) -> None:
+    world, _ = fragile
+    path = str(tmp_path / "saved.json")
+    assert daneway.run(world, "check", "--save", path, "two-keys.example")[0] == 0
+    for args in (("two-keys.example",), ("--to", "a@two-keys.example"), ("--at", "5000000000"),
+                 ("--save", path)):
+        code, _, err = daneway.run(world, "check", "--replay", path, *args)
+        assert code == 64 and "--replay" in err, (args, code, err)
+    for args in (("two-keys.example", "without-dane.example"), ("-",)):
+        code, _, err = daneway.run(world, "check", "--save", path, *args)
+        assert code == 64 and "--save" in err, (args, code, err)
+    code, _, err = daneway.run(world, "check", "--save", str(tmp_path / "no" / "x"),
+                               "two-keys.example")
+    assert code == 74, err
+    daneway.run(world, "policy", "--save", path, "two-keys.example")
+    code, _, err = daneway.run(world, "check", "--replay", path)
+    assert code == 78 and "daneway check --save" in err, err
+    assert daneway.run(world, "check", "--replay", path, "--nagios")[0] == 78
+
+
+def test_replay_needs_no_network(fragile: Any, daneway: Any, tmp_path: Any) -> None:
+    world, _ = fragile
+    path = str(tmp_path / "saved.json")
+    _, before, _ = daneway.run(world, "check", "--save", path, "two-keys.example")
+    _, after, err = daneway.run(world, "check", "--replay", path, via=("unshare", "-n"))
+    assert before == after, err
+
+
+def test_what_if_on_a_replay(fragile: Any, daneway: Any, tmp_path: Any) -> None:
+    world, stages = fragile
+    path = str(tmp_path / "saved.json")
+    daneway.run(world, "check", "--save", path, "two-keys.example")
+    _, result, _ = daneway.run(world, "check", "--replay", path, "--record",
+                               stages["two-keys"].keys[0].tlsa(3, 1, 1))
+    assert len(findings(result, "what-if.record-match")) == 1, result

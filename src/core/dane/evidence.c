@@ -97,6 +97,15 @@ static struct js *answer_json(struct arena *a, const struct dane_answer *answer)
 	return v;
 }
 
+struct js *dane_answer_save(const struct dane_answer *answer)
+{
+	struct arena a = {0};
+	struct js *v = answer_json(&a, answer);
+
+	arena_done(&a);
+	return v;
+}
+
 static struct js *question_json(const struct dane_evidence *e)
 {
 	struct arena a = {0};
@@ -215,6 +224,11 @@ static int read_answer(struct arena *a, const struct js *v, struct dane_answer *
 	if (read_records(a, js_get(v, "records"), ret) < 0)
 		return -EINVAL;
 	return read_aliases(a, js_get(v, "aliases"), ret);
+}
+
+int dane_answer_restore(struct arena *a, const struct js *saved, struct dane_answer *ret)
+{
+	return read_answer(a, saved, ret);
 }
 
 /* Hosts may have asked the same and heard different answers, so the host is part of the key. */

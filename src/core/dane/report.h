@@ -17,6 +17,12 @@ int dane_report_explain(const struct dane_decider *d, struct buf *out) _mustchec
 /* {"format": "daneway-evidence 1", "request": ..., "questions": [...], "decision": ...} */
 struct js *dane_evidence_save(const struct dane_decider *d);
 
+/* One answer, as it stands in the evidence. */
+struct js *dane_answer_save(const struct dane_answer *answer);
+/* Lives in the arena, but for `why`, which is the JSON's. -EINVAL if it is damaged. */
+int dane_answer_restore(struct arena *a, const struct js *saved, struct dane_answer *ret)
+	_mustcheck_;
+
 /*
  * Decides again from saved evidence. A question that the file does not answer counts as failed.
  * NULL and `e` if it is no evidence. The caller frees the machine.

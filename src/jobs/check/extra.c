@@ -123,7 +123,8 @@ void check_extra_give_up(struct check_extra *x)
 			dns_resolver_cancel(x->resolver, x->questions[i].asked);
 		x->questions[i].asked = NULL;
 	}
-	io_timer_set(x->end, USEC_NEVER);
+	if (x->end != NULL)
+		io_timer_set(x->end, USEC_NEVER);
 }
 
 struct check_extra *check_extra_free(struct check_extra *x)
@@ -135,6 +136,23 @@ struct check_extra *check_extra_free(struct check_extra *x)
 	arena_done(&x->arena);
 	free(x);
 	return NULL;
+}
+
+struct check_extra *check_extra_empty(void)
+{
+	return xcalloc(1, sizeof(struct check_extra));
+}
+
+void check_extra_add(struct check_extra *x, const struct check_extra_answer *known)
+{
+	struct question *q = &x->questions[x->n];
+
+	if (x->n == QUESTIONS_MAX)
+		return;
+	x->n++;
+	q->out = *known;
+	q->out.name = arena_strdup(&x->arena, known->name);
+	q->out.answer = dane_answer_copy(&x->arena, known->answer);
 }
 
 size_t check_extra_count(const struct check_extra *x)

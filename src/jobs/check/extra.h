@@ -40,6 +40,10 @@ struct check_extra *check_extra_new(struct io_loop *l, struct dns_resolver *r,
 void check_extra_give_up(struct check_extra *x);
 struct check_extra *check_extra_free(struct check_extra *x);
 
+/* For answers that are known already: none asked, nothing called. Copies the answer. */
+struct check_extra *check_extra_empty(void);
+void check_extra_add(struct check_extra *x, const struct check_extra_answer *known);
+
 size_t check_extra_count(const struct check_extra *x); /* NULL: 0 */
 const struct check_extra_answer *check_extra_at(const struct check_extra *x, size_t i);
 /* The answer of this kind about the host (or NULL: the domain), or NULL. */

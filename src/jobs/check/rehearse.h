@@ -26,8 +26,8 @@ struct check_rehearsal {
 	const char *address;
 	enum smtp_fate fate; /* OPEN: it did not come to that, for the reason in `text` */
 	enum smtp_stage stage;
-	const char *text;   /* the server's reply, or why there was none */
-	enum smtp_end end;  /* of the session */
+	const char *text;  /* the server's reply, or why there was none */
+	enum smtp_end end; /* of the session */
 	bool connected;
 };
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "jobs/check/view.h"
+#include "jobs/check/save.h"
 #include "jobs/probe/decide.h"
 
 /* One address of one host: its sessions follow one another, so that no server feels attacked. */
@@ -37,23 +37,17 @@ struct check_run {
 	struct io_timer *deadline, *end;
 	bool ended;
 	struct check_tree tree;
+	int64_t now;              /* Unix seconds at which dates were judged */
+	struct check_saved saved; /* of a replay: what the above points to */
 };
 
 static void begin_lanes(struct check_run *r);
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static int64_t now_of(const struct check_run *r)
+static struct check_view view_of(const struct check_run *r)
 {
-	return r->options->at != 0 ? r->options->at : io_unix_now() / USEC_PER_SEC;
-}
-
-static void on_end(void *arg)
-{
-	struct check_run *r = arg;
-
 	struct check_view view = {
-		.tree = &r->tree,
 		.request = dane_decider_request(r->decider),
 		.decision = dane_decider_result(r->decider),
 		.decider = r->decider,
@@ -63,11 +57,27 @@ static void on_end(void *arg)
 		.rehearsals = r->rehearsals,
 		.options = r->options,
 		.tls = r->env->tls,
-		.now = now_of(r),
+		.now = r->now,
 	};
 
 	view.covered = view.decision->mx_security == DANE_SECURE;
+	return view;
+}
+
+static void make_tree(struct check_run *r)
+{
+	struct check_view view = view_of(r);
+
+	view.tree = &r->tree;
 	check_mail_tree(&view);
+}
+
+static void on_end(void *arg)
+{
+	struct check_run *r = arg;
+
+	r->now = r->options->at != 0 ? r->options->at : io_unix_now() / USEC_PER_SEC;
+	make_tree(r);
 	r->fn(r->arg, r);
 }
 
@@ -357,10 +367,46 @@ struct check_run *check_run_new(const struct check_env *env, const struct check_
 	return r;
 }
 
+struct js *check_run_save(const struct check_run *r)
+{
+	struct check_view view = view_of(r);
+
+	return check_save(&view);
+}
+
+struct check_run *check_run_replay(const struct check_env *env, const struct check_options *o,
+				   const struct js *saved, struct err *e)
+{
+	struct check_run *r = xcalloc(1, sizeof(*r));
+
+	r->env = env;
+	r->options = o;
+	r->ended = true;
+	if (check_restore(saved, &r->saved, e) < 0) {
+		check_saved_done(&r->saved);
+		free(r);
+		return NULL;
+	}
+	r->decider = r->saved.decider;
+	r->probes = r->saved.probes;
+	r->n_probes = r->saved.n_probes;
+	r->extra = r->saved.extra;
+	r->now = r->saved.now;
+	check_tree_init(&r->tree, dane_decider_request(r->decider)->domain);
+	make_tree(r);
+	return r;
+}
+
 struct check_run *check_run_free(struct check_run *r)
 {
 	if (r == NULL)
 		return NULL;
+	if (r->saved.decider != NULL) {
+		check_saved_done(&r->saved);
+		check_tree_done(&r->tree);
+		free(r);
+		return NULL;
+	}
 	for (size_t i = 0; i < r->n_lanes; i++) {
 		probe_session_free(r->lanes[i].session);
 		io_timer_free(r->lanes[i].step);

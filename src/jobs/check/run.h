@@ -65,6 +65,11 @@ const struct check_tree *check_run_tree(const struct check_run *r);
 struct check_tree *check_run_tree_to_extend(struct check_run *r);
 enum check_verdict check_run_verdict(const struct check_run *r);
 
+/* The evidence (jobs/check/save.h); and the same test from it, without network: an ended run. */
+struct js *check_run_save(const struct check_run *r);
+struct check_run *check_run_replay(const struct check_env *env, const struct check_options *o,
+				   const struct js *saved, struct err *e) _mustcheck_;
+
 /* {"domain", "verdict", "checks"}: the contract's object. */
 struct js *check_run_json(const struct check_run *r);
 

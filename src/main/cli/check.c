@@ -8,12 +8,14 @@
 #include "jobs/check/run.h"
 #include "main/cli/ask.h"
 #include "main/cli/engine.h"
+#include "main/cli/file.h"
 #include "main/cli/lines.h"
 
 enum {
 	IN_FLIGHT = 500,             /* domains at a time */
 	DOMAIN_LINE_MAX = 2048,      /* of "check -" */
 	TEXT_MAX = 64 * 1024 * 1024, /* one domain's report */
+	SAVED_MAX = 64 * 1024 * 1024,
 };
 
 struct run {
@@ -27,7 +29,7 @@ struct run {
 	char **arguments;
 	size_t n_arguments, next;
 	size_t in_flight;
-	bool many, input_ended, failed_write;
+	bool many, input_ended, failed_write, failed_save;
 	int worst; /* the largest of the verdicts' exit codes, by severity() */
 };
 
@@ -55,6 +57,8 @@ static void help(void)
 	     "  daneway check --nagios example.org\n"
 	     "  daneway check --cert new.pem --at 2026-12-24T18:00:00Z example.org\n"
 	     "  daneway check --to postmaster@example.org\n"
+	     "  daneway check --save evidence.json example.org\n"
+	     "  daneway check --replay evidence.json -v\n"
 	     "\n"
 	     "Exit status (the worst of several): 0 dane: all is protected; 1 partial or none;\n"
 	     "2 broken: senders that do DANE will not deliver; 3 unknown: it could not be told.\n"
@@ -231,6 +235,16 @@ static void job_end(void *arg)
 		io_loop_stop(run->engine.loop);
 }
 
+static int save(const char *path, const struct check_run *check)
+{
+	struct js *v = check_run_save(check);
+	struct err e;
+	int ret = cli_file_write(path, v, &e);
+
+	js_free(v);
+	return ret == 0 ? 0 : cli_fail(CLI_WRITE, "%s", e.text);
+}
+
 static void report(void *arg)
 {
 	struct job *job = arg;
@@ -243,6 +257,8 @@ static void report(void *arg)
 		if (run->lines != NULL)
 			cli_lines_want(run->lines, false);
 	}
+	if (run->config->save != NULL && save(run->config->save, check) != 0)
+		run->failed_save = true;
 	io_defer(run->engine.loop, job_end, job);
 }
 
@@ -382,7 +398,30 @@ static int go(struct run *run)
 		io_loop_run(run->engine.loop);
 	if (run->failed_write || fflush(stdout) != 0)
 		return cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
-	return run->worst;
+	return run->failed_save ? CLI_WRITE : run->worst;
+}
+
+/* The same from a file: no resolver, no network. */
+static int replay(struct run *run)
+{
+	int code = prepare(run);
+	struct check_run *check = NULL;
+	struct js *saved;
+	struct err e;
+
+	if (code != 0)
+		return code;
+	saved = cli_file_read_json(run->config->replay, SAVED_MAX, &e);
+	if (saved != NULL)
+		check = check_run_replay(&run->env, &run->options, saved, &e);
+	js_free(saved);
+	if (check == NULL)
+		return cli_fail(CLI_CONFIG, "%s: %s", run->config->replay, e.text);
+	note_verdict(run, check_run_verdict(check));
+	if (write_result(run, check) < 0 || fflush(stdout) != 0)
+		code = cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
+	check_run_free(check);
+	return code != 0 ? code : run->worst;
 }
 
 /* What stands behind the last "@"; NULL without one. The address itself is checked later. */
@@ -418,12 +457,19 @@ int cli_check(struct config *c, int argc, char **argv)
 	}
 	if (first == argc && c->to.n == 1)
 		to_domain = domain_part(c->to.items[0]);
-	if (first == argc && to_domain == NULL)
+	if (c->replay != NULL && (first < argc || c->to.n > 0 || c->at != NULL || c->save != NULL))
+		return cli_fail(usage, "check: --replay goes without a domain, --to, --at and "
+				       "--save");
+	if (first == argc && to_domain == NULL && c->replay == NULL)
 		return cli_fail(usage, "check: which domain? See \"daneway check --help\"");
+	if (c->save != NULL &&
+	    (argc - first > 1 || (first < argc && strcmp(argv[first], "-") == 0)))
+		return cli_fail(usage, "check: --save is for one domain");
 	run.arguments = to_domain != NULL ? &to_domain : argv + first;
 	run.n_arguments = to_domain != NULL ? 1 : (size_t)(argc - first);
-	run.many = run.n_arguments > 1 || strcmp(run.arguments[0], "-") == 0;
-	code = go(&run);
+	run.many =
+		run.n_arguments > 1 || (run.n_arguments == 1 && strcmp(run.arguments[0], "-") == 0);
+	code = c->replay != NULL ? replay(&run) : go(&run);
 	if (code == CLI_USAGE || code == CLI_DATA)
 		code = usage == CLI_USAGE ? code : usage;
 	cli_lines_free(run.lines);
