@@ -78,15 +78,14 @@ static int get_octet(const char **s)
 	return value <= 255 ? value : -1;
 }
 
-int dane_name_from_text(struct arena *a, const char *text, const char **ret, struct err *e)
+/* The octets of `text` as a wire name in `wire` (DANE_NAME_WIRE_MAX); their number, or -EINVAL. */
+static int read_text(const char *text, uint8_t *wire, struct err *e)
 {
-	uint8_t wire[DANE_NAME_WIRE_MAX];
-	struct cursor c;
 	size_t start = 0, at = 1;
 
 	if (strcmp(text, ".") == 0) {
-		*ret = ".";
-		return 0;
+		wire[0] = 0;
+		return 1;
 	}
 	if (*text == '\0')
 		return err_set(e, -EINVAL, "a domain name is empty");
@@ -115,10 +114,28 @@ int dane_name_from_text(struct arena *a, const char *text, const char **ret, str
 	wire[start] = (uint8_t)(at - start - 1);
 	if (wire[start] != 0)
 		wire[at++] = 0;
-	c = cursor_of(span_of(wire, at));
+	return (int)at;
+}
+
+int dane_name_from_text(struct arena *a, const char *text, const char **ret, struct err *e)
+{
+	uint8_t wire[DANE_NAME_WIRE_MAX];
+	struct cursor c;
+	int n = read_text(text, wire, e);
+
+	if (n < 0)
+		return n;
+	c = cursor_of(span_of(wire, (size_t)n));
 	*ret = dane_name_from_wire(a, &c);
 	require(*ret != NULL && cursor_left(&c) == 0);
 	return 0;
+}
+
+size_t dane_name_to_wire(const char *name, uint8_t *ret)
+{
+	int n = read_text(name, ret, NULL);
+
+	return n < 0 ? 0 : (size_t)n;
 }
 
 /* The length on the wire of a canonical name. */

@@ -25,6 +25,12 @@ const char *dane_name_from_wire(struct arena *a, struct cursor *c);
 int dane_name_from_text(struct arena *a, const char *text, const char **ret, struct err *e)
 	_mustcheck_;
 
+/*
+ * The name uncompressed as on the wire; `ret` has room for DANE_NAME_WIRE_MAX octets. Returns how
+ * many were written; 0 for a text that is no name.
+ */
+size_t dane_name_to_wire(const char *name, uint8_t *ret);
+
 /* "_25._tcp.NAME"; NULL if the result would pass 255 octets (matrix F2: no TLSA possible). */
 const char *dane_name_tlsa_owner(struct arena *a, const char *base, uint16_t port);
 

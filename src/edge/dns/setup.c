@@ -1,72 +1,11 @@
 #include "edge/dns/setup.h"
 
 #include <errno.h>
-#include <ldns/ldns.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/dane/name.h"
-
-static const char installed_anchor[] = "/usr/share/dns/root.key"; /* package dns-root-data */
-
-/* --- files ------------------------------------------------------------------------------------ */
-
-typedef bool wanted_fn(const ldns_rr *rr);
-
-static bool is_root(const ldns_rdf *name)
-{
-	return ldns_rdf_size(name) == 1;
-}
-
-static bool is_anchor(const ldns_rr *rr)
-{
-	ldns_rr_type type = ldns_rr_get_type(rr);
-
-	return is_root(ldns_rr_owner(rr)) &&
-	       (type == LDNS_RR_TYPE_DS || type == LDNS_RR_TYPE_DNSKEY);
-}
-
-static bool is_hint(const ldns_rr *rr)
-{
-	ldns_rr_type type = ldns_rr_get_type(rr);
-
-	return type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_AAAA;
-}
-
-/* A zone-format file that can be read whole and has at least one record of the kind. */
-static int check_file(const char *path, const char *what, wanted_fn *wanted, struct err *e)
-{
-	ldns_rdf *origin = ldns_dname_new_frm_str("."), *previous = NULL;
-	FILE *f = fopen(path, "re");
-	uint32_t ttl = 3600;
-	int line = 1, found = 0, ret = 0;
-
-	if (f == NULL)
-		ret = err_set(e, -errno, "%s %s: %s", what, path, strerror(errno));
-	while (f != NULL && ret == 0 && !feof(f)) {
-		int at = line; /* where the record begins */
-		ldns_rr *rr = NULL;
-		ldns_status status = ldns_rr_new_frm_fp_l(&rr, f, &ttl, &origin, &previous, &line);
-
-		if (status == LDNS_STATUS_OK) {
-			found += wanted(rr);
-			ldns_rr_free(rr);
-		} else if (ferror(f)) {
-			ret = err_set(e, -EIO, "%s %s: cannot be read", what, path);
-		} else if (status != LDNS_STATUS_SYNTAX_EMPTY && status != LDNS_STATUS_SYNTAX_TTL &&
-			   status != LDNS_STATUS_SYNTAX_ORIGIN) {
-			ret = err_set(e, -EINVAL, "%s %s: line %d: %s", what, path, at,
-				      ldns_get_errorstr_by_id(status));
-		}
-	}
-	if (ret == 0 && found == 0)
-		ret = err_set(e, -EINVAL, "%s %s: no such record in it", what, path);
-	if (f != NULL)
-		fclose(f);
-	ldns_rdf_deep_free(origin);
-	ldns_rdf_deep_free(previous);
-	return ret;
-}
+#include "edge/dns/file.h"
 
 /* ADDR or ADDR@PORT. */
 static int check_forward(const char *text, struct err *e)
@@ -163,7 +102,9 @@ static int set_limits(struct ub_ctx *ctx, size_t *ret_limit, struct err *e)
 static int configure(struct ub_ctx *ctx, const struct dns_config *c, size_t *ret_limit,
 		     struct err *e)
 {
-	const char *anchor = c->trust_anchor != NULL ? c->trust_anchor : installed_anchor;
+	const char *anchor = c->trust_anchor != NULL ? c->trust_anchor : dns_file_anchor;
+	struct dns_section records;
+	struct arena a = {0};
 	int ret = 0, error = 0;
 
 	ub_ctx_debugout(ctx, NULL);
@@ -172,9 +113,10 @@ static int configure(struct ub_ctx *ctx, const struct dns_config *c, size_t *ret
 	if (ret == 0)
 		ret = set_limits(ctx, ret_limit, e);
 	if (ret == 0)
-		ret = check_file(anchor, "trust anchor", is_anchor, e);
+		ret = dns_file_anchors(&a, anchor, &records, e);
 	if (ret == 0 && c->root_hints != NULL)
-		ret = check_file(c->root_hints, "root hints", is_hint, e);
+		ret = dns_file_hints(&a, c->root_hints, &records, e);
+	arena_done(&a);
 	for (size_t i = 0; ret == 0 && i < c->n_forward; i++)
 		ret = check_forward(c->forward[i], e);
 	if (ret < 0)

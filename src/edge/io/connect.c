@@ -57,3 +57,22 @@ int io_connect_result(int fd)
 		return -errno;
 	return -error;
 }
+
+int io_connect_udp(const char *address, uint16_t port)
+{
+	struct sockaddr_storage to;
+	socklen_t n = read_address(address, port, &to);
+	int fd, ret;
+
+	if (n == 0)
+		return -EINVAL;
+	fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&to, n) < 0) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}

@@ -1,4 +1,4 @@
-/* TCP connections to an address, not blocking. */
+/* Sockets to an address, not blocking: TCP connections, and UDP. */
 #pragma once
 
 #include "base/err.h"
@@ -11,3 +11,9 @@
 int io_connect(const char *address, uint16_t port) _mustcheck_;
 /* 0, or the negative errno of the failure. */
 int io_connect_result(int fd) _mustcheck_;
+
+/*
+ * A UDP socket connected to `address`: only its packets come in, ICMP errors come back as errors.
+ * The kernel chooses the local port at random. Negative errno.
+ */
+int io_connect_udp(const char *address, uint16_t port) _mustcheck_;
