@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "jobs/check/run.h"
@@ -10,6 +9,7 @@
 #include "main/cli/engine.h"
 #include "main/cli/file.h"
 #include "main/cli/lines.h"
+#include "main/cli/style.h"
 
 enum {
 	IN_FLIGHT = 500,             /* domains at a time */
@@ -104,25 +104,11 @@ static const char *colour_of(enum check_verdict v)
 	return "\033[1;31m";
 }
 
-static struct check_style style_of(const struct config *c)
-{
-	struct check_style style = {.verbose = c->verbose, .width = 80};
-	const char *no_colour = getenv("NO_COLOR");
-	struct winsize size;
-
-	if (isatty(STDOUT_FILENO)) {
-		style.colour = no_colour == NULL || *no_colour == '\0';
-		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
-			style.width = size.ws_col < 120 ? size.ws_col : 120;
-	}
-	return style;
-}
-
 static int write_text(const struct config *c, const struct check_run *check)
 {
 	const struct check_tree *t = check_run_tree(check);
 	enum check_verdict v = check_run_verdict(check);
-	struct check_style style = style_of(c);
+	struct check_style style = cli_style(c);
 	struct buf out;
 	int ret;
 

@@ -19,7 +19,7 @@ enum {
 /* `c` holds the global options given before the command's name. */
 typedef int cli_command_fn(struct config *c, int argc, char **argv);
 
-cli_command_fn cli_check, cli_policy, cli_deliver, cli_tlsa;
+cli_command_fn cli_check, cli_deliver, cli_dnssec, cli_policy, cli_tlsa;
 
 /* "daneway: COMMAND: text" as one line on stderr; returns `code`. */
 int cli_fail(int code, const char *format, ...) _printf_(2, 3);

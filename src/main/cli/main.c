@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
 	{"check", cli_check, "test a mail domain: say why, and how to mend it"},
 	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
+	{"dnssec", cli_dnssec, "the chain of trust of a name, zone by zone from the root"},
 	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},
 	{"tlsa", cli_tlsa, "make TLSA records, match and read them"},
 };

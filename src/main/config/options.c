@@ -45,7 +45,8 @@ static const struct option_entry options[] = {
 	{"connect-timeout", TYPE_SECONDS, AT(connect_timeout), CONFIG_ANY, "S", "30", 0,
 	 "seconds for one TCP connection"},
 	{"timeout", TYPE_SECONDS, AT(timeout), CONFIG_ANY, "S", NULL, 0,
-	 "seconds for the whole command, per domain (policy 60, check 120, deliver none)"},
+	 "seconds for the whole command, per domain (policy 60, check and dnssec 120,"
+	 " deliver none)"},
 	{"json", TYPE_FLAG, AT(json), CONFIG_ANY, NULL, NULL, 0, "JSON output"},
 	{"help", TYPE_FLAG, AT(help), CONFIG_ANY, NULL, NULL, 0, "show this and stop"},
 	{"version", TYPE_FLAG, AT(version), CONFIG_ANY, NULL, NULL, 0, "show the version and stop"},
@@ -59,6 +60,8 @@ static const struct option_entry options[] = {
 	 "(-v) tell more; again for still more"},
 	{"nagios", TYPE_FLAG, AT(nagios), CONFIG_CHECK, NULL, NULL, 0,
 	 "one line as a Nagios plug-in prints it; 3 also for usage errors"},
+	{"mail", TYPE_FLAG, AT(mail), CONFIG_DNSSEC, NULL, NULL, 0,
+	 "of a mail domain: its MX, and each host's addresses and TLSA records"},
 	{"helo", TYPE_TEXT, AT(helo), SENDING | CONFIG_CHECK, "NAME", NULL, 0,
 	 "own name for EHLO, and the one looked for in the MX list (the host's name)"},
 	{"explain", TYPE_FLAG, AT(explain), CONFIG_POLICY, NULL, NULL, 0, "say it in words"},

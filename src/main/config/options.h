@@ -48,6 +48,8 @@ struct config {
 	const char *from;
 	struct config_list to;
 	int64_t max_size;
+	/* dnssec */
+	bool mail;
 	/* tlsa make; fields as written, NULL where the command's help names the default */
 	const char *usage, *selector, *matching;
 	const char *cert, *key, *connect;
