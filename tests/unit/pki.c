@@ -56,6 +56,11 @@ static const struct definition {
 	/* chains that must break */
 	{"ca-expired", "ca1", "CA expired", NULL, true, .from_days = -30, .until_days = -1},
 	{"under-expired", "ca-expired", "leaf", "DNS:" NAME},
+	{"root-expired", NULL, "Root expired", NULL, true, .from_days = -30, .until_days = -1},
+	{"under-root-expired", "root-expired", "leaf", "DNS:" NAME},
+	/* a new key of the root's, signed with the old one: looks self-signed, and is not */
+	{"new-with-old", "root", "Root", NULL, true, .from_days = -30, .until_days = -1},
+	{"under-new-with-old", "new-with-old", "leaf", "DNS:" NAME},
 	{"ca-future", "ca1", "CA future", NULL, true, .from_days = 1, .until_days = 30},
 	{"under-future", "ca-future", "leaf", "DNS:" NAME},
 	{"no-ca", "ca2", "no CA", "DNS:" NAME},

@@ -153,20 +153,22 @@ static int add_records(SSL *ssl, const struct tls_dane_spec *spec)
 /*
  * C24, docs/decisions/0012: the dates of the trust anchor itself do not count (RFC 5280
  * section 6.1: it is an input, no part of the path). OpenSSL sees to that for an anchor that is an
- * intermediate; of one that is self-signed it looks at the dates, last of all, when the chain up to
- * it holds. With an empty store a chain that holds can end at no other certificate than the anchor.
+ * intermediate; of one that names itself as its issuer it looks at the dates, and goes on down the
+ * chain when this returns 1. The anchor is the certificate that a record matched, nothing else: one
+ * that is signed by a key in the DNS is on the path, however much it looks like a root (C18).
  */
 static int on_certificate(int ok, X509_STORE_CTX *ctx)
 {
-	int error = X509_STORE_CTX_get_error(ctx), depth = X509_STORE_CTX_get_error_depth(ctx);
-	bool date = error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID;
+	int error = X509_STORE_CTX_get_error(ctx);
+	SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+	X509 *anchor = NULL;
 
-	if (ok == 1 || !date || depth == 0 ||
-	    depth != sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1)
+	if (ok == 1 ||
+	    (error != X509_V_ERR_CERT_HAS_EXPIRED && error != X509_V_ERR_CERT_NOT_YET_VALID))
 		return ok;
-	/* C18: below an anchor that is only a key in the DNS the topmost certificate is no anchor.
-	 */
-	if (X509_self_signed(X509_STORE_CTX_get_current_cert(ctx), 0) != 1)
+	/* Depth 0 is the server's own certificate: its dates count even if it were an anchor. */
+	if (SSL_get0_dane_authority(ssl, &anchor, NULL) <= 0 || anchor == NULL ||
+	    anchor != X509_STORE_CTX_get_current_cert(ctx))
 		return ok;
 	X509_STORE_CTX_set_error(ctx, X509_V_OK);
 	return 1;
@@ -421,6 +423,7 @@ static void verify(SSL *ssl, STACK_OF(X509) * certs)
 	X509_STORE_CTX_set0_dane(ctx, SSL_get0_dane(ssl));
 	require(X509_STORE_CTX_set_default(ctx, "ssl_server") == 1);
 	require(X509_VERIFY_PARAM_set1(param, SSL_get0_param(ssl)) == 1);
+	require(X509_STORE_CTX_set_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx(), ssl) == 1);
 	X509_STORE_CTX_set_verify_cb(ctx, SSL_get_verify_callback(ssl));
 	/* Less than 1 leaves its reason in the context; never X509_V_OK. */
 	(void)X509_verify_cert(ctx);
