@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -698,9 +699,32 @@ static void load_configuration(void)
 	SSL_CTX_free(ctx);
 }
 
+/* A client passes over HelloRequest messages (RFC 5246 section 7.4.1.1), but not without end. */
+static void flood_leaves_the_call(void **state)
+{
+	static const uint8_t head[] = {22, 3, 3, 0x40, 0};
+	static uint8_t record[5 + 0x4000];
+	struct pair *p = pair_new("leaf ca2", "3 1 1 leaf", TLS_LEVEL_DANE);
+	int room = 1024 * 1024, waiting = 0;
+
+	(void)state;
+	memcpy(record, head, sizeof(head));
+	assert_int_equal(setsockopt(p->fd[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+	pair_start(p);
+	for (int i = 0; i < 11; i++)
+		assert_int_equal(send(p->fd[1], record, sizeof(record), 0), sizeof(record));
+	for (int i = 2; i >= 0; i--) {
+		assert_int_equal(tls_conn_handshake(p->client), TLS_STEP_WANT_READ);
+		assert_int_equal(ioctl(p->fd[0], FIONREAD, &waiting), 0);
+		assert_int_equal(waiting > 0, i > 0);
+	}
+	pair_free(p);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flood_leaves_the_call),
 		cmocka_unit_test(talks_both_ways),
 		cmocka_unit_test(a_full_socket_wants_to_write),
 		cmocka_unit_test(sni_is_the_base_domain),

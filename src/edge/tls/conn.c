@@ -238,6 +238,7 @@ static bool begin(struct tls_conn *c)
 		return false;
 	ERR_clear_error();
 	c->socket.error = 0;
+	c->socket.left = TLS_CALL_MAX;
 	return true;
 }
 

@@ -54,7 +54,11 @@ struct tls_conn *tls_conn_new(struct tls_context *context, int fd,
 /* NULL is fine; returns NULL. */
 struct tls_conn *tls_conn_free(struct tls_conn *c);
 
-/* DONE, WANT_*, or FAILED (an end of the stream too). DONE again when called again. */
+/*
+ * DONE, WANT_*, or FAILED (an end of the stream too). DONE again when called again. A call reads a
+ * bounded number of octets: OpenSSL would pass over HelloRequest messages (RFC 5246 section
+ * 7.4.1.1) as long as they come, and no deadline would be looked at.
+ */
 enum tls_step tls_conn_handshake(struct tls_conn *c);
 /*
  * DONE with 1 to `room` octets. Read until WANT_READ: decrypted octets may wait inside, of which

@@ -62,9 +62,17 @@ static bool is_transient(int error)
 static int socket_read(BIO *b, char *p, int n)
 {
 	struct tls_socket *s = BIO_get_data(b);
-	ssize_t got = recv(s->fd, p, (size_t)n, 0);
+	size_t room = (size_t)n < s->left ? (size_t)n : s->left;
+	ssize_t got;
 
 	BIO_clear_retry_flags(b);
+	if (room == 0 && n > 0) { /* as if no more had come: the owner has other work too */
+		s->error = EAGAIN;
+		BIO_set_retry_read(b);
+		return -1;
+	}
+	got = recv(s->fd, p, room, 0);
+	s->left -= got > 0 ? (size_t)got : 0;
 	if (got < 0) {
 		s->error = errno;
 		if (is_transient(errno))

@@ -13,10 +13,16 @@ SSL_CTX *tls_context_ssl(const struct tls_context *c, enum tls_level level);
 /* A socket that raises no SIGPIPE; its data is a struct tls_socket. */
 const BIO_METHOD *tls_context_socket(const struct tls_context *c);
 
+/* Octets read in one call of this room's functions; see tls_conn_handshake. */
+enum {
+	TLS_CALL_MAX = 64 * 1024,
+};
+
 struct tls_socket {
 	int fd;
 	bool eof;
-	int error; /* errno of the last failure */
+	int error;   /* errno of the last failure */
+	size_t left; /* of TLS_CALL_MAX in this call */
 };
 
 /*

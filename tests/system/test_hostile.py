@@ -1,0 +1,124 @@
+"""What a hostile server, zone, file or terminal can do to the sender: nothing that lasts, nothing
+that is told wrongly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from lab import certs
+from lab.pytest_plugin import Daneway
+from lab.smtp_server import EXTENSIONS, Smtp, Tls
+from lab.world import World
+from program import MESSAGE, Done, Program
+
+CERT = certs.self_signed("mx.hostile.example")
+TLSA = CERT.tlsa(3, 1, 1)
+MIB = 1024  # KiB
+
+
+class RawServer:
+    """Accepts on port 25 of an address and hands each connection to `serve`."""
+
+    def __init__(self, address: str, serve: Callable[[socket.socket], None]) -> None:
+        self.address, self.serve = address, serve
+
+    def start(self) -> None:
+        self.listener = socket.create_server((self.address, 25))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def wait(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                conn, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._one, args=(conn,), daemon=True).start()
+
+    def _one(self, conn: socket.socket) -> None:
+        try:
+            with conn:
+                self.serve(conn)
+        except OSError:
+            pass
+
+
+def _until_tls(conn: socket.socket) -> None:
+    """Up to and with the 220 to STARTTLS."""
+    conn.sendall(b"220 raw\r\n")
+    conn.recv(1000)
+    conn.sendall(b"250-raw\r\n250 STARTTLS\r\n")
+    conn.recv(1000)
+    conn.sendall(b"220 go\r\n")
+
+
+def _flood_of_hello_requests(conn: socket.socket) -> None:
+    _until_tls(conn)
+    record = b"\x16\x03\x03\x40\x00" + b"\x00\x00\x00\x00" * 4096
+    while True:
+        conn.sendall(record * 1024)
+
+
+class Site:
+    def __init__(self, daneway: Daneway) -> None:
+        self.world = World("hostile")
+        self.run = Program(daneway, self.world)
+        self.pem = CERT.write(self.world.dir / "mx.pem")
+
+    def host(self, name: str, preference: int, address: str) -> list[str]:
+        return [f"@ MX {preference} {name}", f"_25._tcp.{name} TLSA {TLSA}", f"{name} A {address}"]
+
+    def smtp(self, **behaviour: Any) -> str:
+        behaviour.setdefault("tls", Tls([self.pem]))
+        return self.world.add_smtp(Smtp(**behaviour)).addresses[0]
+
+    def raw(self, serve: Callable[[socket.socket], None]) -> str:
+        return self.world.add_daemon(RawServer(self.world.address(), serve)).address
+
+    def domain(self, label: str, *addresses: str) -> None:
+        lines = [self.host(f"mx{i}", 10 * i, address) for i, address in enumerate(addresses, 1)]
+        self.world.add_zone(f"{label}.example", itertools.chain(*lines))
+
+
+@pytest.fixture(scope="module")
+def site(daneway: Daneway) -> Iterator[Site]:
+    made = Site(daneway)
+    made.domain("small", made.smtp(extensions=["SIZE 10", "8BITMIME"]))
+    made.domain("seven-bit", made.smtp(extensions=["PIPELINING"]))
+    good = made.smtp()
+    made.domain("good", good)
+    made.domain("two", made.smtp(replies={"RCPT": "450 4.2.2 mailbox full"}),
+                made.smtp(close_at="RCPT", extensions=["8BITMIME"]))
+    made.domain("flood", made.raw(_flood_of_hello_requests))
+    made.world.start()
+    yield made
+    made.world.stop()
+
+
+def _recipient(done: Done) -> dict[str, Any]:
+    one, = done.json["recipients"].values()
+    return one
+
+
+# --- floods
+
+def test_flood_within_the_handshake(site: Site) -> None:
+    """HelloRequest messages, which a TLS client passes over, faster than it can: the time for the
+    whole counts."""
+    done = site.run.deliver("b@flood.example", options=["--timeout", "3"], timeout=20)
+    assert (done.code, _recipient(done)["status"]) == (75, "4.4.2"), done
+    assert done.seconds < 6
