@@ -114,6 +114,18 @@ def _recipient(done: Done) -> dict[str, Any]:
     return one
 
 
+# --- the offer decides
+
+@pytest.mark.parametrize("label, message, status", [
+    ("small", MESSAGE, "5.3.4"), ("seven-bit", "A: b\n\ngrüße\n".encode(), "5.6.3")])
+def test_what_the_server_does_not_take(site: Site, label: str, message: bytes,
+                                       status: str) -> None:
+    """Known from the reply to EHLO: the session ends at once, the server need not speak first."""
+    done = site.run.deliver(f"b@{label}.example", message=message, timeout=10)
+    assert (done.code, _recipient(done)["status"]) == (69, status), done
+    assert done.seconds < 3
+
+
 # --- floods
 
 def test_flood_within_the_handshake(site: Site) -> None:

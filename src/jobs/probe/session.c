@@ -26,6 +26,7 @@ struct probe_session {
 	struct io_timer *deadline; /* the machine's, or of the connection attempt */
 	struct io_timer *again;    /* at once: the turn was cut short */
 	int fd;                    /* -1: none */
+	size_t n_mails;            /* transactions begun */
 	bool connected, over;
 	char connect_error[160];
 	struct arena arena;
@@ -253,6 +254,7 @@ static unsigned listen_too(struct probe_session *s, unsigned need)
 static unsigned step(struct probe_session *s)
 {
 	unsigned need = 0;
+	size_t n_mails = s->n_mails;
 
 	if (smtp_client_output(s->client).n > 0) {
 		need = write_some(s);
@@ -267,7 +269,8 @@ static unsigned step(struct probe_session *s)
 		return 0;
 	case SMTP_WANT_MAIL:
 		s->ops->ready(s->arg);
-		if (smtp_client_want(s->client) != SMTP_WANT_MAIL)
+		/* One that the server's offer decides is over at once: its result can be read. */
+		if (smtp_client_want(s->client) != SMTP_WANT_MAIL || s->n_mails != n_mails)
 			return 0;
 		return listen_too(s, need); /* idle: a 421 or an end may come */
 	case SMTP_WANT_BODY:
@@ -416,6 +419,7 @@ int probe_session_mail(struct probe_session *s, const struct smtp_mail *mail)
 {
 	int ret = smtp_client_mail(s->client, mail, io_now(s->loop));
 
+	s->n_mails += ret == 0;
 	io_timer_set(s->again, 0);
 	return ret;
 }
