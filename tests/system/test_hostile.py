@@ -103,6 +103,8 @@ def site(daneway: Daneway) -> Iterator[Site]:
     made.domain("good", good)
     made.domain("two", made.smtp(replies={"RCPT": "450 4.2.2 mailbox full"}),
                 made.smtp(close_at="RCPT", extensions=["8BITMIME"]))
+    made.domain("midway", made.smtp(extensions=["8BITMIME"], replies={
+        "RCPT:a@midway.example": "550 5.1.1 no such user", "RCPT:b@midway.example": b"rubbish\r\n"}))
     made.domain("flood", made.raw(_flood_of_hello_requests))
     made.world.start()
     yield made
@@ -124,6 +126,27 @@ def test_what_the_server_does_not_take(site: Site, label: str, message: bytes,
     done = site.run.deliver(f"b@{label}.example", message=message, timeout=10)
     assert (done.code, _recipient(done)["status"]) == (69, status), done
     assert done.seconds < 3
+
+
+# --- a second host
+
+def test_an_attempt_tells_of_itself(site: Site) -> None:
+    """The first host says 450; the second closes before it answers."""
+    done = site.run.deliver("b@two.example")
+    first, second = done.json["attempts"]
+    assert (first["host"], first["status"]) == ("mx1.two.example", "4.2.2")
+    assert second["host"] == "mx2.two.example"
+    assert (second["status"], second["reply"]) == ("4.4.2", None), second
+    assert "mx2.two.example" in second["detail"]
+    assert _recipient(done)["status"] == "4.2.2"
+
+
+def test_lost_after_another_recipients_answer(site: Site) -> None:
+    """The session broke; it is not true that no host answered."""
+    done = site.run.deliver("a@midway.example", "b@midway.example")
+    said = {to[0]: one["status"] for to, one in done.json["recipients"].items()}
+    assert said == {"a": "5.1.1", "b": "4.4.2"}, done
+    assert "mx1.midway.example" in done.json["recipients"]["b@midway.example"]["detail"]
 
 
 # --- floods

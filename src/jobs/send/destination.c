@@ -91,6 +91,14 @@ static const char *where(struct destination *d)
 	return arena_printf(arena(d), "[%s]:%u", d->target.address, d->target.port);
 }
 
+/* A fate that this attempt has brought. */
+static void set_answer(const struct destination *d, struct envelope *v, enum send_outcome outcome,
+		       const char *status, const char *reply, const char *detail, bool final)
+{
+	set_fate(v, outcome, status, reply, detail, final);
+	v->answered_in = d->n_tried;
+}
+
 /* Takes over what the last transaction brought. */
 static void take_results(struct destination *d)
 {
@@ -114,22 +122,24 @@ static void take_results(struct destination *d)
 
 		switch (one->fate) {
 		case SMTP_FATE_DELIVERED:
-			set_fate(d->batch[i], SEND_DELIVERED, status, reply, detail, true);
+			set_answer(d, d->batch[i], SEND_DELIVERED, status, reply, detail, true);
 			break;
 		case SMTP_FATE_FAILED:
-			set_fate(d->batch[i], SEND_FAILED, status, reply, detail, true);
+			set_answer(d, d->batch[i], SEND_FAILED, status, reply, detail, true);
 			break;
 		case SMTP_FATE_DEFERRED:
 			if (one->reason == SMTP_REASON_SESSION && r->maybe_delivered)
 				/* Another host would make a second copy likely. */
-				set_fate(d->batch[i], SEND_DEFERRED, "4.4.2", NULL,
-					 arena_printf(arena(d),
-						      "%s: the connection was lost after the end "
-						      "of the message: it may have been delivered",
-						      where(d)),
-					 true);
+				set_answer(
+					d, d->batch[i], SEND_DEFERRED, "4.4.2", NULL,
+					arena_printf(arena(d),
+						     "%s: the connection was lost after the end "
+						     "of the message: it may have been delivered",
+						     where(d)),
+					true);
 			else if (one->answer.code != 0)
-				set_fate(d->batch[i], SEND_DEFERRED, status, reply, detail, false);
+				set_answer(d, d->batch[i], SEND_DEFERRED, status, reply, detail,
+					   false);
 			break;
 		case SMTP_FATE_ACCEPTED:
 		case SMTP_FATE_OPEN:
@@ -206,14 +216,14 @@ static void record_tls(struct destination *d, const struct probe_report *r)
 }
 
 /* What became of the recipients that were tried here: delivered if one was, else deferred first. */
-static const struct envelope *tried_best(const struct destination *d)
+static const struct envelope *answered_best(const struct destination *d)
 {
 	const struct envelope *best = NULL;
 
 	for (size_t i = 0; i < d->n_envelopes; i++) {
 		const struct envelope *v = &d->envelopes[i];
 
-		if (v->tried_in != d->n_tried || v->out->status == NULL)
+		if (v->answered_in != d->n_tried)
 			continue;
 		if (best == NULL || v->out->outcome < best->out->outcome)
 			best = v;
@@ -221,17 +231,32 @@ static const struct envelope *tried_best(const struct destination *d)
 	return best;
 }
 
+/* How the session ended, for the recipients that got no answer in it. */
+static struct send_meaning note_end(struct destination *d, const struct probe_report *r,
+				    const char **ret_detail)
+{
+	struct send_meaning m = send_meaning_of(arena(d), r, d->target.level);
+
+	*ret_detail = arena_printf(arena(d), "%s: %s%s%s%s", where(d), m.text,
+				   m.reply != NULL ? " (" : "", m.reply != NULL ? m.reply : "",
+				   m.reply != NULL ? ")" : "");
+	note_failure(d, m.status, *ret_detail);
+	return m;
+}
+
 static void record_outcome(struct destination *d, const struct probe_report *r)
 {
-	const struct envelope *best = tried_best(d);
+	const struct envelope *best = answered_best(d);
 	struct send_attempt *a = d->attempt;
 	struct send_meaning m;
+	const char *detail;
 
 	record_tls(d, r);
 	if (d->target.level == DANE_LEVEL_ENCRYPT)
 		a->tlsrpt = "tlsa-invalid";
 	if (d->target.level != DANE_LEVEL_MAY && r->tls_broken) /* S16: a failure of TLS */
 		a->tlsrpt = "validation-failure";
+	m = note_end(d, r, &detail);
 	if (best != NULL) {
 		a->outcome = best->out->outcome;
 		a->status = best->out->status;
@@ -239,15 +264,11 @@ static void record_outcome(struct destination *d, const struct probe_report *r)
 		a->detail = best->out->detail;
 		return;
 	}
-	m = send_meaning_of(arena(d), r, d->target.level);
 	a->outcome = SEND_DEFERRED;
 	a->status = m.status;
 	a->reply = m.reply;
 	a->tlsrpt = m.tlsrpt != NULL ? m.tlsrpt : a->tlsrpt;
-	a->detail = arena_printf(arena(d), "%s: %s%s%s%s", where(d), m.text,
-				 m.reply != NULL ? " (" : "", m.reply != NULL ? m.reply : "",
-				 m.reply != NULL ? ")" : "");
-	note_failure(d, a->status, a->detail);
+	a->detail = detail;
 }
 
 static void on_session_end(void *arg)
@@ -258,7 +279,7 @@ static void on_session_end(void *arg)
 	take_results(d);
 	/* RFC 7672 section 2.2: at `may` a failed handshake permits one more try in clear. */
 	d->clear = d->target.level == DANE_LEVEL_MAY && !d->target.clear && r.connected &&
-		   r.smtp.retry_in_clear && tried_best(d) == NULL;
+		   r.smtp.retry_in_clear && answered_best(d) == NULL;
 	if (d->clear)
 		d->attempt->detail = arena_printf(arena(d), "%s: %s", where(d), r.smtp.text);
 	else

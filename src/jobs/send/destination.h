@@ -11,6 +11,7 @@ struct envelope {
 	struct send_recipient *out;
 	bool final;            /* nothing more is tried for it */
 	size_t tried_in;       /* the attempt (n_tried) that last asked for it */
+	size_t answered_in;    /* the attempt that its present fate comes from */
 	const char *dane;      /* the first 4.7.32x met, by order of hosts */
 	const char *dane_text; /* its detail */
 	const char *other;     /* another 4.x.x, the last one */
