@@ -157,3 +157,18 @@ def test_flood_within_the_handshake(site: Site) -> None:
     done = site.run.deliver("b@flood.example", options=["--timeout", "3"], timeout=20)
     assert (done.code, _recipient(done)["status"]) == (75, "4.4.2"), done
     assert done.seconds < 6
+
+
+# --- time
+
+def test_time_is_over_while_dns_is_asked(site: Site, tmp_path: Path) -> None:
+    silent = site.world.address()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind((silent, 53))
+        site.world.add_zone("_tcp.mx.hang.example",
+                            servers=[("ns._tcp.mx.hang.example.", [silent])])
+        site.world.add_zone("hang.example", ["@ MX 10 mx", "mx A 192.0.2.1"])
+        site.world.update("hang.example")
+        site.world.update("example")
+        done = [site.run.deliver("b@hang.example", options=["--timeout", "1.5"]) for _ in range(4)]
+    assert [_recipient(one)["status"] for one in done] == ["4.4.2"] * 4, done

@@ -456,8 +456,10 @@ void send_destination_begin(struct destination *d)
 
 	d->batch = arena_calloc(&s->arena, SEND_BATCH, sizeof(struct envelope *));
 	d->step = io_timer_new(s->env.loop, on_step, d);
-	d->decide = probe_decide_new(s->env.loop, s->env.resolver, &d->request,
-				     s->options->deadline, on_decision, d);
+	/* Without a deadline of its own: when time is over, send_destination_give_up() says so;
+	 * answers that had no time to come are no failed lookups. */
+	d->decide = probe_decide_new(s->env.loop, s->env.resolver, &d->request, USEC_NEVER,
+				     on_decision, d);
 }
 
 void send_destination_give_up(struct destination *d)
