@@ -159,6 +159,21 @@ def test_flood_within_the_handshake(site: Site) -> None:
     assert done.seconds < 6
 
 
+# --- policy -
+
+def test_invalid_lines_to_a_closed_pipe(site: Site) -> None:
+    words = " ".join(map(str, [site.run.path, *site.run.hints(), *site.run.anchor()]))
+    shell = f"yes a..b | (timeout 10 {words} policy - ; echo $? >&2) | head -1"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=30)
+    assert done.stderr.split()[-1] == "74", done
+
+
+def test_domains_that_cannot_be_read(site: Site) -> None:
+    with open("/proc/self/mem", "rb") as unreadable:
+        done = site.run("policy", "-", stdin=unreadable)
+    assert done.complains(78, "standard input"), done
+
+
 # --- time
 
 def test_time_is_over_while_dns_is_asked(site: Site, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ typedef void probe_decide_fn(void *arg, struct dane_decider *d);
 
 /*
  * At `deadline` (io_now's clock; USEC_NEVER: none) whatever is still open is answered as failed, so
- * that a result
- * always comes.
+ * that a result always comes.
  */
 struct probe_decide *probe_decide_new(struct io_loop *l, struct dns_resolver *r,
 				      const struct dane_request *request, usec_t deadline,

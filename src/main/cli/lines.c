@@ -9,6 +9,7 @@ struct cli_lines {
 	struct io_watch *watch; /* NULL for a regular file, which epoll refuses */
 	struct io_timer *turn;
 	int fd;
+	int error;
 	cli_line_fn *fn;
 	void *arg;
 	bool wanted, ended, told, skipping;
@@ -66,10 +67,12 @@ static void fill(struct cli_lines *s)
 		return;
 	s->at = s->n = 0;
 	n = read(s->fd, s->input, sizeof(s->input));
-	if (n > 0)
+	if (n > 0) {
 		s->n = (size_t)n;
-	else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+	} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
 		s->ended = true;
+		s->error = n < 0 ? -errno : 0;
+	}
 }
 
 /* Waits for what is to come next. */
@@ -135,4 +138,9 @@ void cli_lines_want(struct cli_lines *s, bool wanted)
 {
 	s->wanted = wanted;
 	wait_more(s);
+}
+
+int cli_lines_error(const struct cli_lines *s)
+{
+	return s != NULL ? s->error : 0;
 }

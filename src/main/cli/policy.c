@@ -116,6 +116,16 @@ static void run_check_end(struct run *run)
 		io_loop_stop(run->engine.loop);
 }
 
+/* Standard output is gone: what is under way comes to its end, nothing more begins. */
+static void output_failed(struct run *run)
+{
+	run->failed_write = true;
+	run->input_ended = true;
+	if (run->lines != NULL)
+		cli_lines_want(run->lines, false);
+	run_check_end(run);
+}
+
 static void job_end(void *arg)
 {
 	struct job *job = arg;
@@ -138,12 +148,8 @@ static void on_decision(void *arg, struct dane_decider *d)
 
 	if (dane_decider_result(d)->outcome == DANE_OUTCOME_DEFER)
 		run->deferred = true;
-	if (!run->failed_write && print_decision(c, d, run->lines != NULL) < 0) {
-		run->failed_write = true;
-		run->input_ended = true;
-		if (run->lines != NULL)
-			cli_lines_want(run->lines, false);
-	}
+	if (!run->failed_write && print_decision(c, d, run->lines != NULL) < 0)
+		output_failed(run);
 	if (c->save != NULL && save(c->save, d) != 0)
 		run->failed_save = true;
 	io_defer(run->engine.loop, job_end, job);
@@ -184,7 +190,7 @@ static void on_line(void *arg, const char *line, bool too_long)
 	if (too_long || job_begin(run, line, &e) < 0) {
 		run->invalid = true;
 		if (print_invalid(line, e.text) < 0)
-			run->failed_write = true;
+			output_failed(run);
 	}
 	if (run->in_flight >= run->most)
 		cli_lines_want(run->lines, false);
@@ -196,6 +202,9 @@ static int finish(const struct run *run)
 		return cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
 	if (run->failed_save)
 		return CLI_WRITE;
+	if (cli_lines_error(run->lines) < 0)
+		return cli_fail(CLI_CONFIG, "standard input: %s",
+				strerror(-cli_lines_error(run->lines)));
 	if (run->deferred)
 		return CLI_TEMPORARY;
 	return run->invalid ? CLI_DATA : CLI_OK;
