@@ -187,3 +187,48 @@ def test_time_is_over_while_dns_is_asked(site: Site, tmp_path: Path) -> None:
         site.world.update("example")
         done = [site.run.deliver("b@hang.example", options=["--timeout", "1.5"]) for _ in range(4)]
     assert [_recipient(one)["status"] for one in done] == ["4.4.2"] * 4, done
+
+
+# --- evidence
+
+def _replay(site: Site, path: Path, evidence: dict[str, Any], *options: str) -> Done:
+    path.write_text(json.dumps(evidence, ensure_ascii=False))
+    return site.run.bare("policy", "--replay", path, *options, timeout=60)
+
+
+def _saved(site: Site, path: Path) -> dict[str, Any]:
+    site.run.policy("good.example", "--save", path)
+    saved: dict[str, Any] = json.loads(path.read_text())
+    return saved
+
+
+@pytest.mark.parametrize("octet", ["\x1b", "\n", "\x7f", "\x9b"], ids=ascii)
+@pytest.mark.parametrize("field", ["domain", "why"])
+def test_terminal_of_who_replays(site: Site, tmp_path: Path, field: str, octet: str) -> None:
+    saved = _saved(site, tmp_path / "e.json")
+    if field == "domain":
+        saved["request"]["domain"] = f"a{octet}[2Jb.example"
+    else:
+        saved["questions"][0]["answer"].update(security="bogus", why=f"a{octet}[2J")
+    done = _replay(site, tmp_path / "e.json", saved, "--explain")
+    assert f"a{octet}".encode() not in done.out + done.err.encode(), done
+
+
+def test_evidence_with_one_large_record(site: Site, tmp_path: Path) -> None:
+    saved = _saved(site, tmp_path / "e.json")
+    tlsa, = [q for q in saved["questions"] if q.get("type") == "TLSA"]
+    tlsa["answer"]["records"] = ["030000" + "00" * 1_000_000]
+    saved["questions"] += [{"host": "mx1.good.example", "selector": 0, "der": "01"}] * 2000
+    done = _replay(site, tmp_path / "e.json", saved)
+    assert done.code in (0, 78) and done.peak_kib < 256 * MIB and done.seconds < 5, (
+        done.code, done.peak_kib, done.seconds)
+
+
+def test_evidence_with_many_records(site: Site, tmp_path: Path) -> None:
+    """The time grows with the file, not with its square."""
+    saved = _saved(site, tmp_path / "e.json")
+    tlsa, = [q for q in saved["questions"] if q.get("type") == "TLSA"]
+    tlsa["answer"]["records"] = [f"030000{i:08x}" for i in range(200_000)]
+    saved["questions"] += [{"host": "mx1.good.example", "selector": 0, "der": "01"}] * 200_000
+    done = _replay(site, tmp_path / "e.json", saved)
+    assert done.code in (0, 78) and done.seconds < 20, (done.code, done.peak_kib, done.seconds)

@@ -535,10 +535,8 @@ static struct query *waiting(struct dane_decider *d, uint32_t id, enum dane_ask 
 	if (q == NULL || q->question.ask != ask || q->answer != NULL || q->der_known ||
 	    d->state == DECIDER_DONE)
 		return NULL;
-	for (const struct query *u = d->unasked; u != NULL; u = u->next)
-		if (u == q)
-			return NULL;
-	return q;
+	/* They are handed out in the order of their ids. */
+	return d->unasked != NULL && id >= d->unasked->question.id ? NULL : q;
 }
 
 static void answered(struct dane_decider *d, struct query *q)

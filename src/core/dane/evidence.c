@@ -2,11 +2,23 @@
 #include "core/dane/report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/hex.h"
+#include "base/utf8.h"
 #include "core/dane/name.h"
 
 static const char format[] = "daneway-evidence 1";
+
+enum {
+	RDATA_MAX = 65535, /* octets, RFC 1035 section 3.2.1 */
+};
+
+/* The entries of a file. */
+struct saved {
+	const struct js *questions;
+	struct js *index; /* key -> place in `questions` */
+};
 
 static const char *hop_to_string(enum dane_hop h)
 {
@@ -150,6 +162,22 @@ struct js *dane_evidence_save(const struct dane_decider *d)
 
 /* --- replay ----------------------------------------------------------------------------------- */
 
+/* Text that goes out as it is: nothing in it that a terminal obeys (C0, DEL, C1). */
+static bool is_printable(const char *text)
+{
+	struct span rest = span_text(text);
+
+	while (rest.n > 0) {
+		uint32_t c = 0;
+		size_t n = utf8_decode(rest, &c);
+
+		if (n == 0 || c < ' ' || (c >= 0x7f && c < 0xa0))
+			return false;
+		rest = span_skip(rest, n);
+	}
+	return true;
+}
+
 static int read_request(struct arena *a, const struct js *v, struct dane_request *r, struct err *e)
 {
 	const char *mode = js_text(js_get(v, "mode")), *own = js_text(js_get(v, "own_name"));
@@ -161,6 +189,8 @@ static int read_request(struct arena *a, const struct js *v, struct dane_request
 	    !dane_mode_from_string(mode, &r->mode) ||
 	    !hop_from_string(js_text(js_get(v, "hop")), &r->hop))
 		return err_set(e, -EINVAL, "its \"request\" is incomplete");
+	if (!is_printable(domain) || (own != NULL && !is_printable(own)))
+		return err_set(e, -EINVAL, "a name in its \"request\" is none");
 	if (r->hop == DANE_HOP_ADDRESS && !dane_name_is_address(next_hop))
 		return err_set(e, -EINVAL, "its next hop is no address");
 	if (r->hop != DANE_HOP_ADDRESS && dane_name_from_text(a, next_hop, &next_hop, e) < 0)
@@ -180,7 +210,8 @@ static int read_records(struct arena *a, const struct js *list, struct dane_answ
 	for (size_t i = 0; i < js_count(list); i++) {
 		const char *hex = js_text(js_at(list, i));
 
-		if (hex == NULL || hex_decode(a, span_text(hex), &records[i]) < 0)
+		if (hex == NULL || hex_decode(a, span_text(hex), &records[i]) < 0 ||
+		    records[i].n > RDATA_MAX)
 			return -EINVAL;
 	}
 	ret->records = records;
@@ -215,6 +246,8 @@ static int read_answer(struct arena *a, const struct js *v, struct dane_answer *
 	int64_t ttl = js_int(js_get(v, "ttl"), 0);
 
 	*ret = (struct dane_answer){.why = js_text(js_get(v, "why"))};
+	if (ret->why != NULL && !is_printable(ret->why))
+		return -EINVAL;
 	if (security == NULL || !dane_security_from_string(security, &ret->security))
 		return -EINVAL;
 	if ((ret->security == DANE_SECURE || ret->security == DANE_INSECURE) &&
@@ -231,47 +264,67 @@ int dane_answer_restore(struct arena *a, const struct js *saved, struct dane_ans
 	return read_answer(a, saved, ret);
 }
 
-/* Hosts may have asked the same and heard different answers, so the host is part of the key. */
-static bool is_about(const struct js *v, const char *host)
+/*
+ * What a saved entry is about, as a key. Hosts may have asked the same and heard different answers,
+ * so the host is part of it. NULL for an entry that is about nothing.
+ */
+static const char *key_of(struct arena *a, const char *host, const char *name, uint16_t type,
+			  int64_t selector, const char *der)
 {
-	const char *saved = js_text(js_get(v, "host"));
+	const char *who = host != NULL ? host : "";
 
-	return host == NULL || saved == NULL ? host == saved : strcmp(host, saved) == 0;
-}
-
-/* The saved entry that answers `q`, or NULL. Files are small: a walk will do. */
-static const struct js *find(struct arena *a, const struct js *questions,
-			     const struct dane_question *q)
-{
-	for (size_t i = 0; i < js_count(questions); i++) {
-		const struct js *v = js_at(questions, i);
-		const char *name = js_text(js_get(v, "name")), *type = js_text(js_get(v, "type"));
-		const char *der = js_text(js_get(v, "der"));
-
-		if (!is_about(v, q->host))
-			continue;
-		switch (q->ask) {
-		case DANE_ASK_DNS:
-			if (name != NULL && type != NULL && strcmp(name, q->name) == 0 &&
-			    dane_rrtype_from_string(type) == q->type)
-				return v;
-			break;
-		case DANE_ASK_DER:
-			if (der != NULL && js_int(js_get(v, "selector"), -1) == q->selector &&
-			    strcmp(der, hex_encode(a, q->data)) == 0)
-				return v;
-			break;
-		}
-	}
+	if (name != NULL && type != 0)
+		return arena_printf(a, "%s\n%u %s", who, type, name);
+	if (der != NULL)
+		return arena_printf(a, "%s\nDER %" PRId64 " %s", who, selector, der);
 	return NULL;
 }
 
-static int answer_from(struct dane_decider *d, const struct js *questions,
-		       const struct dane_question *q, struct err *e)
+/* Where each entry stands, by its key; of several with the same one the first. */
+static struct js *index_of(const struct js *questions)
+{
+	struct js *index = js_object();
+
+	for (size_t i = 0; i < js_count(questions); i++) {
+		const struct js *v = js_at(questions, i);
+		const char *type = js_text(js_get(v, "type"));
+		struct arena a = {0};
+		const char *key =
+			key_of(&a, js_text(js_get(v, "host")), js_text(js_get(v, "name")),
+			       type != NULL ? dane_rrtype_from_string(type) : 0,
+			       js_int(js_get(v, "selector"), -1), js_text(js_get(v, "der")));
+
+		if (key != NULL && js_get(index, key) == NULL)
+			js_set_int(index, key, (int64_t)i);
+		arena_done(&a);
+	}
+	return index;
+}
+
+/* The saved entry that answers `q`, or NULL. */
+static const struct js *find(struct arena *a, const struct saved *s, const struct dane_question *q)
+{
+	const char *key = NULL;
+	int64_t i;
+
+	switch (q->ask) {
+	case DANE_ASK_DNS:
+		key = key_of(a, q->host, q->name, q->type, 0, NULL);
+		break;
+	case DANE_ASK_DER:
+		key = key_of(a, q->host, NULL, 0, q->selector, hex_encode(a, q->data));
+		break;
+	}
+	i = js_int(js_get(s->index, key), -1);
+	return i >= 0 ? js_at(s->questions, (size_t)i) : NULL;
+}
+
+static int answer_from(struct dane_decider *d, const struct saved *s, const struct dane_question *q,
+		       struct err *e)
 {
 	struct dane_answer answer = {.security = DANE_FAILED, .why = "not in the saved evidence"};
 	struct arena a = {0};
-	const struct js *v = find(&a, questions, q), *saved = js_get(v, "answer");
+	const struct js *v = find(&a, s, q), *saved = js_get(v, "answer");
 	int ret = 0;
 
 	switch (q->ask) {
@@ -295,19 +348,22 @@ struct dane_decider *dane_evidence_replay(const struct js *saved, struct err *e)
 	const struct dane_question *q;
 	struct dane_request request = {0};
 	struct dane_decider *d = NULL;
+	struct saved s = {.questions = js_get(saved, "questions")};
 	struct arena a = {0};
 
 	if (kind == NULL || strcmp(kind, format) != 0) {
 		err_set(e, -EINVAL, "not saved by \"daneway policy --save\"");
 	} else if (read_request(&a, js_get(saved, "request"), &request, e) == 0) {
+		s.index = index_of(s.questions);
 		d = dane_decider_new(&request);
 		while ((q = dane_decider_question(d)) != NULL) {
-			if (answer_from(d, js_get(saved, "questions"), q, e) < 0) {
+			if (answer_from(d, &s, q, e) < 0) {
 				d = dane_decider_free(d);
 				break;
 			}
 		}
 	}
+	js_free(s.index);
 	arena_done(&a);
 	return d;
 }
