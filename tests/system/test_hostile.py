@@ -232,3 +232,21 @@ def test_evidence_with_many_records(site: Site, tmp_path: Path) -> None:
     saved["questions"] += [{"host": "mx1.good.example", "selector": 0, "der": "01"}] * 200_000
     done = _replay(site, tmp_path / "e.json", saved)
     assert done.code in (0, 78) and done.seconds < 20, (done.code, done.peak_kib, done.seconds)
+
+
+def test_evidence_of_many_small_values(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "e.json").write_text("[" + "{}," * 20_000_000 + "{}]")
+    done = site.run.bare("policy", "--replay", tmp_path / "e.json")
+    assert done.complains(78, "values") and done.peak_kib < 256 * MIB and done.seconds < 5
+
+
+def test_save_follows_nobodys_link(site: Site, tmp_path: Path) -> None:
+    """In a directory where others write, the name of the temporary file can be guessed."""
+    precious = tmp_path / "precious"
+    precious.write_text("old")
+    shell = f'ln -s {precious} {tmp_path}/e.json.$$.tmp; exec "$@"'
+    done = site.run.policy("good.example", "--save", tmp_path / "e.json",
+                           via=["sh", "-c", shell, "sh"])
+    assert done.code == 0 and precious.read_text() == "old", done
+    assert not (tmp_path / "e.json").is_symlink()
+    assert {p.name for p in tmp_path.iterdir()} == {"e.json", "precious"}

@@ -9,6 +9,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+enum {
+	VALUES_MAX = 1000000, /* of a JSON file */
+};
+
 /* A device or pipe cannot be replaced by a new file: it is written as it is. */
 static bool is_special(const char *path)
 {
@@ -17,9 +21,10 @@ static bool is_special(const char *path)
 	return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
-static int write_to(const char *path, const struct js *v)
+/* `mode` as fopen has it. */
+static int write_to(const char *path, const char *mode, const struct js *v)
 {
-	FILE *f = fopen(path, "we");
+	FILE *f = fopen(path, mode);
 	int ret = 0;
 
 	if (f == NULL)
@@ -37,8 +42,12 @@ int cli_file_write(const char *path, const struct js *v, struct err *e)
 	struct arena a = {0};
 	bool special = is_special(path);
 	const char *target = special ? path : arena_printf(&a, "%s.%ld.tmp", path, (long)getpid());
-	int ret = write_to(target, v);
+	int ret;
 
+	/* Whatever has that name, a link of somebody else's too, is not written through. */
+	if (!special)
+		unlink(target);
+	ret = write_to(target, special ? "we" : "wxe", v);
 	if (ret == 0 && !special && rename(target, path) != 0)
 		ret = -errno;
 	if (ret < 0) {
@@ -61,6 +70,19 @@ static int read_all(FILE *f, struct buf *b, struct err *e)
 	return ferror(f) ? err_set(e, -EIO, "cannot be read: %s", strerror(errno)) : 0;
 }
 
+/*
+ * A value of two octets takes more than 200 once it is parsed, so their number has a limit too.
+ * What stands in strings is counted with the rest: it is an upper bound.
+ */
+static int check_values(struct span text, struct err *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n; i++)
+		n += text.p[i] == ',' || text.p[i] == '[' || text.p[i] == '{';
+	return n <= VALUES_MAX ? 0 : err_set(e, -EFBIG, "more than %d values", VALUES_MAX);
+}
+
 struct js *cli_file_read_json(const char *path, size_t max, struct err *e)
 {
 	FILE *f = fopen(path, "re");
@@ -72,7 +94,7 @@ struct js *cli_file_read_json(const char *path, size_t max, struct err *e)
 		return NULL;
 	}
 	buf_init(&b, max);
-	if (read_all(f, &b, e) == 0)
+	if (read_all(f, &b, e) == 0 && check_values(buf_span(&b), e) == 0)
 		v = js_parse(buf_span(&b), e);
 	buf_done(&b);
 	fclose(f);

@@ -9,5 +9,8 @@
  */
 int cli_file_write(const char *path, const struct js *v, struct err *e) _mustcheck_;
 
-/* NULL and `e` (which does not repeat the path) if it cannot be read, is larger or no JSON. */
+/*
+ * NULL and `e` (which does not repeat the path) if it cannot be read, is larger, has a million
+ * values or is no JSON.
+ */
 struct js *cli_file_read_json(const char *path, size_t max, struct err *e) _mustcheck_;
