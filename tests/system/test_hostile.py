@@ -105,6 +105,7 @@ def site(daneway: Daneway) -> Iterator[Site]:
                 made.smtp(close_at="RCPT", extensions=["8BITMIME"]))
     made.domain("midway", made.smtp(extensions=["8BITMIME"], replies={
         "RCPT:a@midway.example": "550 5.1.1 no such user", "RCPT:b@midway.example": b"rubbish\r\n"}))
+    made.domain("silent", made.raw(lambda conn: conn.recv(1)))
     made.domain("flood", made.raw(_flood_of_hello_requests))
     made.world.start()
     yield made
@@ -187,6 +188,12 @@ def test_time_is_over_while_dns_is_asked(site: Site, tmp_path: Path) -> None:
         site.world.update("example")
         done = [site.run.deliver("b@hang.example", options=["--timeout", "1.5"]) for _ in range(4)]
     assert [_recipient(one)["status"] for one in done] == ["4.4.2"] * 4, done
+
+
+def test_time_is_over_while_a_server_is_silent(site: Site) -> None:
+    done = site.run("tlsa", "make", "--connect", "mx1.silent.example", "--timeout", "2",
+                    timeout=20)
+    assert done.complains(75, "time") and done.seconds < 4
 
 
 # --- evidence

@@ -18,6 +18,8 @@ struct fetch {
 	struct probe_decide *decide;
 	struct probe_target target;
 	struct probe_session *session;
+	struct io_timer *deadline; /* of --timeout */
+	bool late;
 	struct tls_chain *chain;
 	struct arena arena;
 	const char *why; /* it failed, a sentence; NULL: nothing was tried */
@@ -71,7 +73,7 @@ static void next_address(void *arg)
 	struct fetch *f = arg;
 
 	f->session = probe_session_free(f->session);
-	if (f->address == f->host->n_addresses) {
+	if (f->late || f->address == f->host->n_addresses) {
 		io_loop_stop(f->engine.loop);
 		return;
 	}
@@ -84,6 +86,16 @@ static void next_address(void *arg)
 		.connect_timeout = f->config->connect_timeout,
 	};
 	f->session = probe_session_new(f->engine.loop, f->tls, &f->target, &ops, f);
+}
+
+/* The lookups have the same deadline, and come to their end by themselves. */
+static void on_deadline(void *arg)
+{
+	struct fetch *f = arg;
+
+	f->late = true;
+	if (f->session != NULL)
+		probe_session_give_up(f->session);
 }
 
 static void on_decision(void *arg, struct dane_decider *d)
@@ -121,7 +133,7 @@ static int read_where(struct fetch *f, const char *where)
 
 static int run(struct fetch *f, const char *where)
 {
-	usec_t timeout = f->config->timeout >= 0 ? f->config->timeout : usec_seconds(60);
+	usec_t timeout = f->config->timeout >= 0 ? f->config->timeout : usec_seconds(60), deadline;
 	struct err e;
 	int code = cli_engine_start(&f->engine, f->config);
 
@@ -130,8 +142,11 @@ static int run(struct fetch *f, const char *where)
 	f->tls = tls_context_new(&e);
 	if (f->tls == NULL)
 		return cli_fail(CLI_CONFIG, "%s", e.text);
-	f->decide = probe_decide_new(f->engine.loop, f->engine.resolver, &f->request,
-				     usec_add(io_now(f->engine.loop), timeout), on_decision, f);
+	deadline = usec_add(io_now(f->engine.loop), timeout);
+	f->deadline = io_timer_new(f->engine.loop, on_deadline, f);
+	io_timer_set(f->deadline, deadline);
+	f->decide = probe_decide_new(f->engine.loop, f->engine.resolver, &f->request, deadline,
+				     on_decision, f);
 	io_loop_run(f->engine.loop);
 	if (f->chain == NULL)
 		return cli_fail(CLI_TEMPORARY, "--connect %s: %s", where,
@@ -149,6 +164,7 @@ int cli_fetch_chain(const struct config *c, const char *where, struct tls_chain 
 	*ret = f.chain;
 	probe_session_free(f.session);
 	probe_decide_free(f.decide);
+	io_timer_free(f.deadline);
 	tls_context_free(f.tls);
 	cli_engine_done(&f.engine);
 	arena_done(&f.arena);
