@@ -105,6 +105,10 @@ def site(daneway: Daneway) -> Iterator[Site]:
                 made.smtp(close_at="RCPT", extensions=["8BITMIME"]))
     made.domain("midway", made.smtp(extensions=["8BITMIME"], replies={
         "RCPT:a@midway.example": "550 5.1.1 no such user", "RCPT:b@midway.example": b"rubbish\r\n"}))
+    six = made.world.add_smtp(Smtp(tls=Tls([made.pem])), [made.world.address6()]).addresses[0]
+    made.world.add_zone("crowd.example", [
+        "@ MX 10 mx", f"_25._tcp.mx TLSA {TLSA}", f"mx AAAA {six}",
+        *[f"mx A 198.51.100.{i}" for i in range(1, 101)]])
     made.domain("silent", made.raw(lambda conn: conn.recv(1)))
     made.domain("flood", made.raw(_flood_of_hello_requests))
     made.world.start()
@@ -148,6 +152,14 @@ def test_lost_after_another_recipients_answer(site: Site) -> None:
     said = {to[0]: one["status"] for to, one in done.json["recipients"].items()}
     assert said == {"a": "5.1.1", "b": "4.4.2"}, done
     assert "mx1.midway.example" in done.json["recipients"]["b@midway.example"]["detail"]
+
+
+def test_many_addresses_of_one_family(site: Site) -> None:
+    """64 of each are kept, so 100 dead ones of IPv4 do not hide the one of IPv6."""
+    addresses = site.run.policy("crowd.example").json["hosts"][0]["addresses"]
+    assert len(addresses) == 65 and ":" in addresses[-1]
+    done = site.run.deliver("b@crowd.example", options=["--timeout", "10"])
+    assert (done.code, len(done.json["attempts"])) == (0, 1)
 
 
 # --- floods

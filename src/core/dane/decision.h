@@ -27,7 +27,7 @@ enum {
 	DANE_HOSTS_MAX = 100,
 	/* Hosts whose questions are under way at a time. */
 	DANE_HOSTS_ACTIVE = 20,
-	/* Addresses kept of one host. */
+	/* Addresses kept of one host, of each family: many of one do not hide the other. */
 	DANE_ADDRESSES_MAX = 64,
 };
 

@@ -220,9 +220,11 @@ static enum host_state der_answered(struct dane_decider *d, struct host *h)
 static void add_addresses(struct dane_decider *d, const struct dane_answer *a, size_t length,
 			  const char **list, size_t *n)
 {
+	size_t most = *n + DANE_ADDRESSES_MAX;
+
 	if (is_failure(a) || a->content != DANE_RECORDS)
 		return;
-	for (size_t i = 0; i < a->n_records && *n < DANE_ADDRESSES_MAX; i++)
+	for (size_t i = 0; i < a->n_records && *n < most; i++)
 		if (a->records[i].n == length)
 			list[(*n)++] = dane_address_to_text(&d->arena, a->records[i]);
 }
@@ -303,7 +305,7 @@ static enum host_state addresses_answered(struct dane_decider *d, struct host *h
 	lead = leading(h);
 	if (lead != NULL)
 		h->out.address_security = lead->answer->security;
-	list = arena_calloc(&d->arena, DANE_ADDRESSES_MAX, sizeof(*list));
+	list = arena_calloc(&d->arena, 2 * DANE_ADDRESSES_MAX, sizeof(*list));
 	add_addresses(d, h->a->answer, 4, list, &n);
 	add_addresses(d, h->aaaa->answer, 16, list, &n);
 	h->out.addresses = list;
