@@ -534,6 +534,22 @@ def mx_servfail(s: Stage) -> None:
     s.rules = [Rule("servfail", s.domain, "MX")]
 
 
+# --- zones that want to cost time -------------------------------------------------------------------
+
+@case("broken", "smtp.mismatch", "and 484 more records", mend="publish")
+def hundreds_of_records(s: Stage) -> None:
+    leaf = s.chain()
+    for _ in range(4):
+        s.serve((leaf, leaf.chain * 6))
+    s.tlsa(*(f"{n % 2 + 2} {n // 2 % 2} 1 {n:064x}" for n in range(500)))
+
+
+@case("partial", "tlsa.unusable", "and 784 more", mend="publish", subject="_25._tcp.{host}")
+def hundreds_of_unusable_records(s: Stage) -> None:
+    s.serve(s.old)
+    s.tlsa(*(f"3 1 9 {n:04x}" for n in range(800)))
+
+
 # --- running them ---------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
@@ -604,3 +620,17 @@ def test_broken_domain(broken: Any, daneway: Any, name: str) -> None:
         apply(case_, stage, finding["fix"])
         code, result = check(daneway, world, stage.domain)
         assert (result["verdict"], code) == ("dane", 0), (finding["fix"], result)
+
+
+def test_effort_has_an_end(broken: Any, daneway: Any) -> None:
+    """Hundreds of records against long chains at several addresses: the last are not explained."""
+    world, stages = broken
+    zone = world.zones["hundreds-of-records.example."].zone
+    zone.remove("_25._tcp.mx", "TLSA")
+    zone.add("_25._tcp.mx", "TLSA", *(f"3 1 1 {n:064x}" for n in range(500)))
+    world.update("hundreds-of-records.example")
+    _, result = check(daneway, world, "hundreds-of-records.example")
+    found = findings(result, "smtp.mismatch")
+    assert len(found) == len(stages["hundreds-of-records"].servers), result
+    assert "not looked into" not in found[0]["detail"]
+    assert "not looked into" in found[-1]["detail"]

@@ -288,24 +288,37 @@ static struct check_diagnosis set_aside(const struct trial *t)
 		   as);
 }
 
+static struct check_diagnosis diagnose(const struct trial *t, bool aside)
+{
+	const struct dane_tlsa *r = t->record;
+	struct check_diagnosis d;
+
+	if (find_misfiled(t, &d))
+		return d.cause == CHECK_CAUSE_MATCHES && aside ? set_aside(t) : d;
+	if (find_wrong_input(t, &d) || find_digit(t, &d))
+		return d;
+	if (r->usage == DANE_USAGE_DANE_TA)
+		return absent(t);
+	return say(CHECK_CAUSE_OTHER_KEY,
+		   arena_printf(t->a,
+				"the record is of another %s, most likely an old one: it was "
+				"replaced on the server and not in the DNS",
+				r->selector == DANE_SELECTOR_CERT ? "certificate" : "key"),
+		   NULL);
+}
+
 struct check_diagnosis check_diagnose(const struct dane_tlsa *record, bool aside,
 				      const struct tls_chain *chain, struct arena *a)
 {
-	struct trial t = {record, chain, a, tls_chain_count(chain)};
+	struct arena scratch = {0}; /* copies of certificates: not to be kept */
+	struct trial t = {record, chain, &scratch, tls_chain_count(chain)};
 	struct check_diagnosis d;
 
 	if (t.depth > DEPTH_MAX)
 		t.depth = DEPTH_MAX;
-	if (find_misfiled(&t, &d))
-		return d.cause == CHECK_CAUSE_MATCHES && aside ? set_aside(&t) : d;
-	if (find_wrong_input(&t, &d) || find_digit(&t, &d))
-		return d;
-	if (record->usage == DANE_USAGE_DANE_TA)
-		return absent(&t);
-	return say(CHECK_CAUSE_OTHER_KEY,
-		   arena_printf(a,
-				"the record is of another %s, most likely an old one: it was "
-				"replaced on the server and not in the DNS",
-				record->selector == DANE_SELECTOR_CERT ? "certificate" : "key"),
-		   NULL);
+	d = diagnose(&t, aside);
+	d.sentence = arena_strdup(a, d.sentence);
+	d.as = d.as != NULL ? arena_strdup(a, d.as) : NULL;
+	arena_done(&scratch);
+	return d;
 }

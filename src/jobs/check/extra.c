@@ -3,7 +3,9 @@
 #include "core/dane/name.h"
 
 enum {
-	QUESTIONS_MAX = 5 * CHECK_EXTRA_HOSTS_MAX + 2,
+	/* Questions at most. */
+	PER_HOST = 3,
+	PER_DOMAIN = 2,
 };
 
 struct question {
@@ -15,8 +17,8 @@ struct question {
 struct check_extra {
 	struct dns_resolver *resolver;
 	struct arena arena;
-	struct question questions[QUESTIONS_MAX];
-	size_t n, n_open;
+	struct question *questions;
+	size_t n, n_open, room;
 	struct io_timer *end;
 	io_fn *fn;
 	void *arg;
@@ -42,11 +44,11 @@ static void on_answer(void *arg, const struct dane_answer *answer)
 static void ask(struct check_extra *x, enum check_extra_kind kind, const struct dane_host *host,
 		const char *name, uint16_t type)
 {
-	struct question *q = &x->questions[x->n];
+	struct question *q;
 
-	if (name == NULL || x->n == QUESTIONS_MAX)
+	if (name == NULL || x->n == x->room)
 		return; /* too long to exist */
-	x->n++;
+	q = &x->questions[x->n++];
 	x->n_open++;
 	*q = (struct question){.extra = x, .out = {kind, host, name, NULL}};
 	q->asked = dns_resolver_ask(x->resolver, name, type, on_answer, q);
@@ -92,6 +94,12 @@ static void ask_about(struct check_extra *x, const struct dane_request *r,
 		    DANE_RR_TLSA);
 }
 
+static void make_room(struct check_extra *x, size_t hosts)
+{
+	x->room = PER_HOST * hosts + PER_DOMAIN;
+	x->questions = arena_calloc(&x->arena, x->room, sizeof(*x->questions));
+}
+
 struct check_extra *check_extra_new(struct io_loop *l, struct dns_resolver *r,
 				    const struct dane_decider *d, io_fn *fn, void *arg)
 {
@@ -99,6 +107,8 @@ struct check_extra *check_extra_new(struct io_loop *l, struct dns_resolver *r,
 	const struct dane_request *request = dane_decider_request(d);
 	struct check_extra *x = xcalloc(1, sizeof(*x));
 
+	make_room(x, decision->n_hosts < CHECK_EXTRA_HOSTS_MAX ? decision->n_hosts
+							       : CHECK_EXTRA_HOSTS_MAX);
 	x->resolver = r;
 	x->fn = fn;
 	x->arg = arg;
@@ -140,16 +150,19 @@ struct check_extra *check_extra_free(struct check_extra *x)
 
 struct check_extra *check_extra_empty(void)
 {
-	return xcalloc(1, sizeof(struct check_extra));
+	struct check_extra *x = xcalloc(1, sizeof(*x));
+
+	make_room(x, CHECK_EXTRA_HOSTS_MAX);
+	return x;
 }
 
 void check_extra_add(struct check_extra *x, const struct check_extra_answer *known)
 {
-	struct question *q = &x->questions[x->n];
+	struct question *q;
 
-	if (x->n == QUESTIONS_MAX)
+	if (x->n == x->room)
 		return;
-	x->n++;
+	q = &x->questions[x->n++];
 	q->out = *known;
 	q->out.name = arena_strdup(&x->arena, known->name);
 	q->out.answer = dane_answer_copy(&x->arena, known->answer);

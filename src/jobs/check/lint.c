@@ -23,20 +23,22 @@ static bool is_usable(const struct dane_record *r)
 
 /* --- records against what was seen ------------------------------------------------------------ */
 
-/* Depth of the certificate in the chain that fits the record by itself, -1 for none. */
-static int depth_of(const struct check_view *v, const struct dane_tlsa *r,
-		    const struct tls_chain *chain)
+/* Whether a certificate of the chain fits the record by itself; also if that cannot be afforded. */
+static bool fits(const struct check_view *v, const struct dane_tlsa *r,
+		 const struct tls_chain *chain)
 {
 	size_t first = r->usage == DANE_USAGE_DANE_TA ? 1 : 0;
 	size_t n = r->usage == DANE_USAGE_DANE_TA ? tls_chain_count(chain) : 1;
+	struct arena scratch = {0};
+	bool found = !check_afford(v, n);
 
-	for (size_t i = first; i < n; i++) {
-		struct span der = tls_chain_der(chain, i, r->selector, arena_of(v));
+	for (size_t i = first; i < n && !found; i++) {
+		struct span der = tls_chain_der(chain, i, r->selector, &scratch);
 
-		if (span_eq(tls_digest(r->matching, der, arena_of(v)), r->data))
-			return (int)i;
+		found = span_eq(tls_digest(r->matching, der, &scratch), r->data);
 	}
-	return -1;
+	arena_done(&scratch);
+	return found;
 }
 
 /* Every session with the host got a certificate; only then can it be said what covers nothing. */
@@ -61,7 +63,7 @@ static bool fits_some(const struct check_view *v, const struct dane_host *h,
 {
 	for (size_t i = 0; i < v->n_probes; i++)
 		if (v->probes[i].host == h && v->probes[i].chain != NULL &&
-		    depth_of(v, r, v->probes[i].chain) >= 0)
+		    fits(v, r, v->probes[i].chain))
 			return true;
 	return false;
 }
@@ -73,7 +75,7 @@ static void lint_unseen(const struct check_view *v, struct check_finding *parent
 
 	if (!all_seen(v, h))
 		return;
-	for (size_t i = 0; i < h->n_records; i++) {
+	for (size_t i = 0; i < h->n_records && i < CHECK_SHOWN_MAX; i++) {
 		const struct dane_tlsa *r = &h->records[i].tlsa;
 		bool ta = r->usage == DANE_USAGE_DANE_TA;
 
@@ -81,7 +83,7 @@ static void lint_unseen(const struct check_view *v, struct check_finding *parent
 			continue;
 		check_add(v->tree, parent, ta ? CHECK_TLSA_TA_NOT_SENT : CHECK_TLSA_UNSEEN,
 			  check_owner(v, h), "record", dane_tlsa_to_text(arena_of(v), r), "cause",
-			  check_diagnose(r, false, chain, arena_of(v)).sentence, NULL);
+			  check_explain(v, r, false, chain).sentence, NULL);
 	}
 }
 
@@ -98,7 +100,7 @@ static void lint_one_key(const struct check_view *v, struct check_finding *paren
 		if (!is_usable(&h->records[i]))
 			continue;
 		if (h->records[i].tlsa.usage != DANE_USAGE_DANE_EE ||
-		    depth_of(v, &h->records[i].tlsa, chain) != 0)
+		    !fits(v, &h->records[i].tlsa, chain))
 			return;
 		n++;
 	}
@@ -155,7 +157,7 @@ static void lint_whole_certificate(const struct check_view *v, struct check_find
 		const struct dane_record *other = &p->host->records[i];
 
 		if (is_usable(other) && other->tlsa.selector == DANE_SELECTOR_SPKI &&
-		    depth_of(v, &other->tlsa, p->chain) >= 0)
+		    other->tlsa.usage == DANE_USAGE_DANE_EE && fits(v, &other->tlsa, p->chain))
 			return;
 	}
 	check_add(v->tree, parent, CHECK_TLSA_WHOLE_CERTIFICATE, subject, "record",
@@ -261,18 +263,6 @@ void check_lint_host(const struct check_view *v, struct check_finding *parent,
 
 /* --- a record that is missing ----------------------------------------------------------------- */
 
-static const char *tlsa_list(const struct check_view *v, const struct dane_answer *a)
-{
-	const char *list = NULL;
-
-	for (size_t i = 0; i < a->n_records; i++) {
-		struct dane_tlsa r = dane_tlsa_from_wire(a->records[i]);
-
-		list = check_join(v, list, dane_tlsa_to_text(arena_of(v), &r));
-	}
-	return list != NULL ? list : "none";
-}
-
 static void lint_alias_of_owner(const struct check_view *v, struct check_finding *parent,
 				const struct dane_host *h)
 {
@@ -299,9 +289,9 @@ void check_lint_missing(const struct check_view *v, struct check_finding *parent
 		    x->answer->n_records == 0)
 			continue;
 		check_add(v->tree, parent, ignored ? CHECK_TLSA_IGNORED : CHECK_TLSA_MISPLACED,
-			  x->name, "records", tlsa_list(v, x->answer), "name", x->name, "owner",
-			  owner, "host", h->name, "record", check_line(v, h, check_chain_of(v, h)),
-			  NULL);
+			  x->name, "records", check_answer_records(v, x->answer), "name", x->name,
+			  "owner", owner, "host", h->name, "record",
+			  check_line(v, h, check_chain_of(v, h)), NULL);
 	}
 }
 
@@ -316,31 +306,31 @@ static const char *exchange_of(const struct check_view *v, struct span rdata)
 	return dane_name_from_wire(arena_of(v), &c);
 }
 
+static size_t count_name(const char *const *names, size_t n, const char *name)
+{
+	size_t times = 0;
+
+	for (size_t i = 0; i < n; i++)
+		times += names[i] != NULL && strcmp(names[i], name) == 0;
+	return times;
+}
+
 static void lint_mx(const struct check_view *v, struct check_finding *parent)
 {
 	const char *domain = v->request->domain;
 	const struct dane_answer *mx = check_evidence(v, v->request->next_hop, DANE_RR_MX);
-	size_t n = mx != NULL ? mx->n_records : 0, n_null = 0;
+	size_t n = mx != NULL ? mx->n_records : 0, n_null;
+	const char **names = arena_calloc(arena_of(v), n, sizeof(*names));
 
-	for (size_t i = 0; i < n; i++) {
-		const char *host = exchange_of(v, mx->records[i]);
-
-		n_null += host != NULL && strcmp(host, ".") == 0;
-	}
+	for (size_t i = 0; i < n; i++)
+		names[i] = exchange_of(v, mx->records[i]);
+	n_null = count_name(names, n, ".");
 	if (n_null > 0 && n_null < n)
 		check_add(v->tree, parent, CHECK_MX_NULL_MIXED, domain, "domain", domain, NULL);
-	for (size_t i = 0; i < v->decision->n_hosts; i++) {
-		const char *host = v->decision->hosts[i].name;
-		size_t times = 0;
-
-		for (size_t k = 0; k < n; k++) {
-			const char *other = exchange_of(v, mx->records[k]);
-
-			times += other != NULL && strcmp(other, host) == 0;
-		}
-		if (times > 1)
-			check_add(v->tree, parent, CHECK_MX_REPEATED, domain, "host", host, NULL);
-	}
+	for (size_t i = 0; i < v->decision->n_hosts; i++)
+		if (count_name(names, n, v->decision->hosts[i].name) > 1)
+			check_add(v->tree, parent, CHECK_MX_REPEATED, domain, "host",
+				  v->decision->hosts[i].name, NULL);
 }
 
 static void lint_sts(const struct check_view *v, struct check_finding *parent)

@@ -246,7 +246,7 @@ static void write_unusable(const struct check_view *v, struct check_finding *par
 	struct check_diagnosis d = {.cause = CHECK_CAUSE_OTHER_KEY};
 
 	if (chain != NULL)
-		d = check_diagnose(&r->tlsa, false, chain, arena_of(v));
+		d = check_explain(v, &r->tlsa, false, chain);
 	if (d.cause != CHECK_CAUSE_OTHER_KEY && d.cause != CHECK_CAUSE_TA_ABSENT &&
 	    d.cause != CHECK_CAUSE_MATCHES)
 		why = arena_printf(arena_of(v), "%s; %s", why, d.sentence);
@@ -267,7 +267,7 @@ static void write_records(const struct check_view *v, struct check_finding *pare
 		check_add(v->tree, parent, kind, owner, "records", check_records(v, h), "owner",
 			  owner, "record", check_line(v, h, check_chain_of(v, h)), NULL);
 
-	for (size_t i = 0; i < h->n_records; i++)
+	for (size_t i = 0; i < h->n_records && i < CHECK_SHOWN_MAX; i++)
 		if (h->records[i].unusable != DANE_USABLE)
 			write_unusable(v, f, h, &h->records[i]);
 }

@@ -26,17 +26,20 @@ const char *check_causes(const struct check_view *v, const struct check_probe *p
 	const struct check_probe *other = sibling(v, p);
 	const char *list = NULL;
 
-	for (size_t i = 0; i < p->host->n_records; i++) {
+	for (size_t i = 0; i < p->host->n_records && i < CHECK_SHOWN_MAX; i++) {
 		const struct dane_record *r = &p->host->records[i];
 
 		if (!counts(r))
 			continue;
 		list = arena_printf(a, "%s%s%s: %s", list != NULL ? list : "",
 				    list != NULL ? "; " : "", dane_tlsa_to_text(a, &r->tlsa),
-				    check_diagnose(&r->tlsa, r->aside, p->chain, a).sentence);
+				    check_explain(v, &r->tlsa, r->aside, p->chain).sentence);
 	}
 	if (list == NULL)
 		return p->verdict.detail;
+	if (p->host->n_records > CHECK_SHOWN_MAX)
+		list = arena_printf(a, "%s; and %zu more records", list,
+				    p->host->n_records - CHECK_SHOWN_MAX);
 	if (other == NULL)
 		return arena_printf(a, "%s.", list);
 	return arena_printf(
@@ -95,9 +98,9 @@ const char *check_mend(const struct check_view *v, const struct check_probe *p)
 				    "Publish %s beside what is there, or give all addresses of %s "
 				    "the same certificate.",
 				    check_line(v, p->host, p->chain), p->host->name);
-	for (size_t i = 0; i < p->host->n_records; i++) {
+	for (size_t i = 0; i < p->host->n_records && i < CHECK_SHOWN_MAX; i++) {
 		const struct dane_record *r = &p->host->records[i];
-		struct check_diagnosis d = check_diagnose(&r->tlsa, r->aside, p->chain, a);
+		struct check_diagnosis d = check_explain(v, &r->tlsa, r->aside, p->chain);
 		const char *as = proposed(v, p, &d);
 
 		absent = absent || (counts(r) && d.cause == CHECK_CAUSE_TA_ABSENT);

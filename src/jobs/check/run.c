@@ -67,8 +67,10 @@ static struct check_view view_of(const struct check_run *r)
 static void make_tree(struct check_run *r)
 {
 	struct check_view view = view_of(r);
+	size_t effort = CHECK_EFFORT_MAX;
 
 	view.tree = &r->tree;
+	view.effort = &effort;
 	check_mail_tree(&view);
 }
 

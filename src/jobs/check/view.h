@@ -4,21 +4,32 @@
  */
 #pragma once
 
+#include "jobs/check/diagnose.h"
 #include "jobs/check/extra.h"
 #include "jobs/check/run.h"
+
+enum {
+	CHECK_SHOWN_MAX = 16, /* records of a set that are listed and explained one by one */
+	/*
+	 * What may be spent on explaining one domain, in certificates hashed: a zone with thousands
+	 * of records and servers with endless chains cost no more than this.
+	 */
+	CHECK_EFFORT_MAX = 10000,
+};
 
 struct check_view {
 	struct check_tree *tree;
 	const struct dane_request *request;
 	const struct dane_decision *decision;
 	const struct dane_decider *decider; /* for the evidence */
-	const struct check_probe *probes;
+	struct check_probe *probes;
 	size_t n_probes;
 	const struct check_extra *extra;           /* further answers; NULL: none were asked for */
 	const struct check_rehearsals *rehearsals; /* NULL: none were asked for */
 	const struct check_options *options;
 	struct tls_context *tls;
-	int64_t now; /* Unix seconds at which dates are judged */
+	size_t *effort; /* left of CHECK_EFFORT_MAX */
+	int64_t now;    /* Unix seconds at which dates are judged */
 	/* When the first DNS signature on the way ends, if that is known (0), and a sentence. */
 	int64_t signatures_end;
 	const char *signatures_why;
@@ -58,6 +69,13 @@ const char *check_owner(const struct check_view *v, const struct dane_host *h);
 const char *check_line(const struct check_view *v, const struct dane_host *h,
 		       const struct tls_chain *chain);
 const char *check_records(const struct check_view *v, const struct dane_host *h);
+/* Of an answer's TLSA records, the first CHECK_SHOWN_MAX. */
+const char *check_answer_records(const struct check_view *v, const struct dane_answer *a);
+/* Whether `n` more certificates may be hashed; they then count. */
+bool check_afford(const struct check_view *v, size_t n);
+/* check_diagnose() within the effort; beyond it: of another key. */
+struct check_diagnosis check_explain(const struct check_view *v, const struct dane_tlsa *record,
+				     bool aside, const struct tls_chain *chain);
 /* "2026-12-24 18:00:00 UTC" */
 const char *check_time(const struct check_view *v, int64_t unix_seconds);
 /* "RSA 2048" of the server's certificate, else the kind that was asked for. */

@@ -8,9 +8,9 @@ static const char *cause_of(const struct check_view *v, const struct dane_tlsa *
 	struct arena *a = &v->tree->arena;
 	const char *list = NULL;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && i < CHECK_SHOWN_MAX; i++) {
 		enum dane_unusable why = dane_tlsa_usability(&records[i]);
-		struct check_diagnosis d = check_diagnose(&records[i], false, chain, a);
+		struct check_diagnosis d = check_explain(v, &records[i], false, chain);
 
 		list = arena_printf(a, "%s%s%s: %s%s%s", list != NULL ? list : "",
 				    list != NULL ? "; " : "", dane_tlsa_to_text(a, &records[i]),

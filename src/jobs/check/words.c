@@ -30,13 +30,54 @@ const char *check_line(const struct check_view *v, const struct dane_host *h,
 	return arena_printf(a, "%s. IN TLSA %s", check_owner(v, h), dane_tlsa_to_text(a, &r));
 }
 
+static const char *and_more(const struct check_view *v, const char *list, size_t n)
+{
+	if (list == NULL)
+		return "none";
+	return n > CHECK_SHOWN_MAX
+		       ? arena_printf(&v->tree->arena, "%s and %zu more", list, n - CHECK_SHOWN_MAX)
+		       : list;
+}
+
 const char *check_records(const struct check_view *v, const struct dane_host *h)
 {
 	const char *list = NULL;
 
-	for (size_t i = 0; i < h->n_records; i++)
+	for (size_t i = 0; i < h->n_records && i < CHECK_SHOWN_MAX; i++)
 		list = check_join(v, list, dane_tlsa_to_text(&v->tree->arena, &h->records[i].tlsa));
-	return list != NULL ? list : "none";
+	return and_more(v, list, h->n_records);
+}
+
+const char *check_answer_records(const struct check_view *v, const struct dane_answer *a)
+{
+	const char *list = NULL;
+
+	for (size_t i = 0; i < a->n_records && i < CHECK_SHOWN_MAX; i++) {
+		struct dane_tlsa r = dane_tlsa_from_wire(a->records[i]);
+
+		list = check_join(v, list, dane_tlsa_to_text(&v->tree->arena, &r));
+	}
+	return and_more(v, list, a->n_records);
+}
+
+bool check_afford(const struct check_view *v, size_t n)
+{
+	if (*v->effort < n)
+		return false;
+	*v->effort -= n;
+	return true;
+}
+
+struct check_diagnosis check_explain(const struct check_view *v, const struct dane_tlsa *record,
+				     bool aside, const struct tls_chain *chain)
+{
+	/* Each certificate is tried in some ten ways. */
+	if (!check_afford(v, 10 * tls_chain_count(chain)))
+		return (struct check_diagnosis){
+			.cause = CHECK_CAUSE_OTHER_KEY,
+			.sentence = "not looked into: there are too many records and servers",
+		};
+	return check_diagnose(record, aside, chain, &v->tree->arena);
 }
 
 const char *check_time(const struct check_view *v, int64_t unix_seconds)

@@ -78,8 +78,8 @@ static struct look look_of(enum check_status s, bool colour)
 }
 
 /*
- * A TLSA record stays on one line, to be copied: no break behind "TLSA" or a lone digit before a
- * digit or hexadecimal data.
+ * A TLSA record stays on one line, to be copied: no break around "IN", none behind "TLSA" or a lone
+ * digit before a digit or hexadecimal data.
  */
 static bool is_break(const struct buf *text, size_t at)
 {
@@ -87,8 +87,10 @@ static bool is_break(const struct buf *text, size_t at)
 	bool lone = at >= 1 && p[at - 1] >= '0' && p[at - 1] <= '9' &&
 		    (at == 1 || p[at - 2] == ' ' || p[at - 2] == '"');
 	bool type = at >= 4 && memcmp(p + at - 4, "TLSA", 4) == 0;
+	bool class = at + 8 <= text->n && memcmp(p + at, " IN TLSA", 8) == 0;
+	bool after = at >= 3 && at + 5 <= text->n && memcmp(p + at - 3, " IN TLSA", 8) == 0;
 
-	if (p[at] != ' ')
+	if (p[at] != ' ' || class || after)
 		return false;
 	return at + 1 >= text->n || !(lone || type) ||
 	       strchr("0123456789abcdef", p[at + 1]) == NULL;
