@@ -17,16 +17,19 @@ EXIM = SERVERS / "exim/usr/sbin/exim4"
 class Exim:
     """An instance: `listen` addresses on port 25, mail for `domains` goes to one mbox file.
 
-    Mail for other domains (submit()) is sent by MX, with DANE if `dane`.
+    Mail for other domains (submit()) is sent by MX, with DANE if `dane`. `routers` is text that
+    stands before the router for these, `transports` text behind the transports; `remote` are further
+    options of the transport of that name.
     """
 
     def __init__(self, name: str, directory: Path, log: Path, *, hostname: str,
                  listen: Sequence[str] = (), domains: Sequence[str] = (),
-                 certificate: Path | None = None, dane: bool = True,
-                 via: Sequence[str] = ()) -> None:
+                 certificate: Path | None = None, dane: bool = True, routers: str = "",
+                 transports: str = "", remote: Sequence[str] = (), via: Sequence[str] = ()) -> None:
         self.name, self.dir, self.log = name, directory, log
         self.hostname, self.listen, self.domains = hostname, list(listen), list(domains)
         self.certificate, self.dane, self.via = certificate, dane, list(via)
+        self.routers, self.transports, self.remote = routers, transports, list(remote)
         self._process: Process | None = None
 
     @property
@@ -44,6 +47,7 @@ class Exim:
             tls = (f"tls_advertise_hosts = *\ntls_certificate = {self.certificate}\n"
                    f"tls_privatekey = {self.certificate}\n")
         dane = "hosts_try_dane = *" if self.dane else "hosts_try_dane ="
+        remote = "".join(f"  {option}\n" for option in self.remote)
         return f"""\
 primary_hostname = {self.hostname}
 exim_user = Debian-exim
@@ -79,7 +83,7 @@ ours:
   driver = accept
   domains = +ours
   transport = inbox
-others:
+{self.routers}others:
   driver = dnslookup
   dnssec_request_domains = *
   transport = remote
@@ -97,15 +101,19 @@ remote:
   driver = smtp
   {dane}
   dnssec_request_domains = *
-begin retry
+{remote}{self.transports}begin retry
 * * F,1h,5s
 """
 
-    def start(self) -> None:
+    def prepare(self) -> None:
+        """Enough for submit(); start() does it too."""
         for name in ("spool", "log", "mail"):
             (self.dir / name).mkdir(parents=True, exist_ok=True)
             shutil.chown(self.dir / name, "Debian-exim", "Debian-exim")
         self.config.write_text(self._text())
+
+    def start(self) -> None:
+        self.prepare()
         argv = [*self.via, str(EXIM), "-C", str(self.config), "-bdf", "-q10s"]
         self._process = Process(f"exim ({self.name})", argv, self.log,
                                 env={"PATH": os.environ["PATH"], "LC_ALL": "C"})

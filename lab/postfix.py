@@ -54,11 +54,13 @@ class Postfix:
     def __init__(self, name: str, directory: Path, log: Path, *, hostname: str,
                  listen: Sequence[str] = (), domains: Sequence[str] = (),
                  certificate: Path | None = None, tls_level: str = "may",
-                 extra: dict[str, str] | None = None, via: Sequence[str] = ()) -> None:
+                 extra: dict[str, str] | None = None, services: Sequence[str] = (),
+                 via: Sequence[str] = ()) -> None:
         self.name, self.dir, self.log = name, directory, log
         self.hostname, self.listen, self.domains = hostname, list(listen), list(domains)
         self.certificate, self.tls_level = certificate, tls_level
         self.extra = extra or {}
+        self.services = list(services)  # further lines of master.cf
         self.via = list(via)  # a command prefix: another network namespace
         self._process: Process | None = None
 
@@ -120,8 +122,9 @@ class Postfix:
             (queue / name).chmod(mode)
         shutil.chown(self.dir / "data", "postfix")
         shutil.chown(self.dir / "mail", "labmail", "labmail")
-        services = [f"{'[' + a + ']' if ':' in a else a}:25 inet n - n - - smtpd"
-                    for a in self.listen]
+        services = [*self.services]
+        services += [f"{'[' + a + ']' if ':' in a else a}:25 inet n - n - - smtpd"
+                     for a in self.listen]
         (conf / "master.cf").write_text(MASTER + "\n".join(services) + "\n")
         self.write_settings()
 

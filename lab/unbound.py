@@ -23,15 +23,18 @@ class Unbound:
     """Listens at `address`; the lab's /etc/resolv.conf names 127.0.0.1."""
 
     def __init__(self, directory: Path, log: Path, root_hints: Path, trust_anchor: Path,
-                 address: str = "127.0.0.1", via: Sequence[str] = ()) -> None:
+                 address: str = "127.0.0.1", via: Sequence[str] = (),
+                 options: Sequence[str] = ()) -> None:
         self.dir, self.log, self.address, self.via = directory, log, address, list(via)
         self.root_hints, self.trust_anchor = root_hints, trust_anchor
+        self.options = list(options)  # further lines of the section `server:`
         self._process: Process | None = None
 
     def start(self) -> None:
         self.dir.mkdir(parents=True, exist_ok=True)
         conf = self.dir / "unbound.conf"
         zones = "".join(f'  local-zone: "{z}." nodefault\n' for z in ("test", "home.arpa"))
+        options = "".join(f"  {line}\n" for line in self.options)
         conf.write_text(f"""\
 server:
   interface: {self.address}
@@ -49,7 +52,7 @@ server:
   trust-anchor-file: "{self.trust_anchor}"
   do-not-query-localhost: no
   val-nsec3-keysize-iterations: "1024 150 2048 150 4096 150"
-{zones}remote-control:
+{zones}{options}remote-control:
   control-enable: no
 """)
         self._process = Process("unbound", [*self.via, str(UNBOUND), "-d", "-p", "-c", str(conf)],
