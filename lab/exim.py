@@ -50,6 +50,7 @@ class Exim:
         remote = "".join(f"  {option}\n" for option in self.remote)
         return f"""\
 primary_hostname = {self.hostname}
+exim_path = {EXIM}
 exim_user = Debian-exim
 exim_group = Debian-exim
 spool_directory = {self.dir}/spool

@@ -33,6 +33,7 @@ trace     unix - - n - 0 bounce
 verify    unix - - n - 1 verify
 flush     unix n - n 1000? 0 flush
 proxymap  unix - - n - - proxymap
+showq     unix n - n - - showq
 smtp      unix - - n - - smtp
 relay     unix - - n - - smtp
 error     unix - - n - - error

@@ -71,7 +71,7 @@ def observe(staged: Staged, command: str, argv: list[str], data: bytes) -> Run:
         code, out, err = -1, late.stdout or b"", (late.stderr or b"") + b"\nkilled after 100 s"
     seconds = time.monotonic() - start
     sessions = {name: server.sessions[before[name]:] for name, server in staged.servers.items()}
-    _settle([s for group in sessions.values() for s in group])
+    settle([s for group in sessions.values() for s in group])
     try:
         output = parse(out)
     except ValueError:
@@ -80,7 +80,7 @@ def observe(staged: Staged, command: str, argv: list[str], data: bytes) -> Run:
                [(q.qname, q.qtype) for q in staged.questions(asked)], sessions)
 
 
-def _settle(sessions: list[Session]) -> None:
+def settle(sessions: list[Session]) -> None:
     """Waits until the servers have read what the ended program had sent."""
     end = time.monotonic() + 3
     while any(not s.end for s in sessions) and time.monotonic() < end:

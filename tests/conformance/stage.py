@@ -45,6 +45,7 @@ class Staged:
         self.dns: DnsServer = world.add_dns([], tcp=case.dns_tcp)
         self._zones()
         self.dns.rules += [self._rule(rule) for rule in case.dns]
+        self._times = [rule.times for rule in self.dns.rules]
         self.records = self.fill(case.records)
         self.expected = {name: self.fill(getattr(case, name)) for name in case.commands}
         for name in case.servers:
@@ -211,6 +212,11 @@ class Staged:
 
     def questions(self, since: int = 0) -> list[Query]:
         return self.dns.queries[since:]
+
+    def rewind(self) -> None:
+        """For another sender: what a rule does so many times only, it does again."""
+        for rule, times in zip(self.dns.rules, self._times):
+            rule.times = times
 
     # --- the message
 
