@@ -274,18 +274,20 @@ class Verdict:
 def verdict_objections(staged: Staged, verdict: Verdict) -> list[str] | None:
     """None: the case does not say what a verdict should be."""
     wanted = required(staged)
-    if verdict.server in staged.case.not_connected:
-        return [f"connected to {verdict.server}"]
+    if verdict.server in staged.case.not_connected:     # it may look where nothing may be sent
+        return ["Verified, required not"] if verdict.word == "Verified" else []
     if not verdict.server:
         must = [name for name, one in wanted.items() if one.result == "delivered"]
-        return [f"spoke to no server, required {must[0]}"] if must else \
-            None if wanted else []
+        if must:
+            return [f"spoke to no server, required {must[0]}"]
+        return None if wanted else []
     if verdict.server not in wanted:
         return None
     one = wanted[verdict.server]
     verified = verdict.word == "Verified"
     delivered = one.result == "delivered" or (
-        not one.result and set(_required_results(staged).values()) == {"delivered"})
+        not one.result and len(wanted) == 1 and
+        set(_required_results(staged).values()) == {"delivered"})
     if one.level == "dane" and delivered and not verified:
         return [f"{verdict.word or 'no TLS'}, required Verified"]
     if one.authenticated == "no" and verified:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterator, Protocol, Sequence
 
 import outcome
 from drive import SENDER, Daneway, settle
@@ -110,6 +110,19 @@ def submission(staged: Staged) -> bytes:
     return staged.arrives.replace(b"\r\n", b"\n")
 
 
+class Peer(Protocol):
+    """What side.py drives. `turn` tells several runs in one world apart."""
+
+    name: str
+
+    def comparable(self, staged: Staged) -> str:
+        """"", or why this case asks nothing of this peer."""
+
+    def drive(self, world: World, staged: Sequence[Staged], turn: str = "") -> \
+            dict[str, Seen] | dict[str, Verdict]:
+        """All cases at once, each tried once; by id, what was done."""
+
+
 # --- daneway
 
 class OurSender:
@@ -123,7 +136,7 @@ class OurSender:
     def comparable(self, staged: Staged) -> str:
         return ""
 
-    def drive(self, world: World, staged: Sequence[Staged]) -> dict[str, Seen]:
+    def drive(self, world: World, staged: Sequence[Staged], turn: str = "") -> dict[str, Seen]:
         for one in staged:
             one.rewind()
         with ThreadPoolExecutor(self.workers) as pool:
@@ -192,10 +205,10 @@ class PostfixSender:
         postfix.wait()
         return postfix
 
-    def drive(self, world: World, staged: Sequence[Staged]) -> dict[str, Seen]:
+    def drive(self, world: World, staged: Sequence[Staged], turn: str = "") -> dict[str, Seen]:
         observer = Observer(staged)
-        with resolver(world, "postfix"):
-            postfix = self.start(world, staged, "postfix-sender")
+        with resolver(world, f"postfix{turn}"):
+            postfix = self.start(world, staged, f"postfix-sender{turn}")
             try:
                 with ThreadPoolExecutor(4) as pool:
                     list(pool.map(lambda s: postfix.submit(SENDER, s.recipients, submission(s)),
@@ -238,51 +251,49 @@ class PostfixSender:
 # --- posttls-finger
 
 class Finger:
+    """Not a sender: the verdict of posttls-finger about the host that it speaks to."""
+
     name = "posttls-finger"
     WORKERS = 12
 
     def comparable(self, staged: Staged) -> str:
-        wish = Wish.of(staged)
-        if wish.helo:
+        if Wish.of(staged).helo:
             return OWN_NAME
-        if wish.half_dane:
-            return "it has no setting for half-DANE"
         if len(staged.recipients) > 1:
             return "it asks about one destination"
         return ""
 
-    def drive(self, world: World, staged: Sequence[Staged]) -> dict[str, Verdict]:
-        with resolver(world, "finger"):
-            postfix = PostfixSender().start(world, staged, "finger")
+    def drive(self, world: World, staged: Sequence[Staged], turn: str = "") -> dict[str, Verdict]:
+        with resolver(world, f"finger{turn}"):
+            postfix = PostfixSender().start(world, staged, f"finger{turn}")
+            observer = Observer(staged)
             try:
-                for one in staged:
-                    one.rewind()
                 with ThreadPoolExecutor(self.WORKERS) as pool:
-                    verdicts = pool.map(lambda s: self._one(postfix, s), staged)
+                    verdicts = pool.map(lambda s: self._one(postfix, observer, s), staged)
                     return {one.case.id: verdict for one, verdict in zip(staged, verdicts)}
             finally:
                 postfix.stop()
 
-    def _one(self, postfix: Postfix, staged: Staged) -> Verdict:
+    def _one(self, postfix: Postfix, observer: Observer, staged: Staged) -> Verdict:
         wish = Wish.of(staged)
-        level = PostfixSender.LEVELS.get(wish.mode, "dane")
         to = wish.next_hop or staged.recipients[0].rpartition("@")[2].encode("idna").decode()
         argv = postfix.tool("posttls-finger", "-c", "-t", str(PATIENCE), "-T", str(PATIENCE),
-                            "-l", level, "-L", "summary", to)
+                            "-l", PostfixSender.LEVELS.get(wish.mode, "dane"), "-L", "summary",
+                            "-M", "dane" if wish.half_dane else "may", to)
         try:
             done = subprocess.run(argv, capture_output=True, timeout=60)
             text = (done.stdout + done.stderr).decode(errors="replace")
         except subprocess.TimeoutExpired as late:
             text = (late.stdout or b"").decode(errors="replace") + "\nended after 60 s"
         lines = [line.partition("posttls-finger: ")[2] or line for line in text.splitlines()]
-        at = {address: name for (name, _), address in staged.addresses.items()}
-        word, server = "", ""
-        for line in lines:
-            for address in re.findall(r"\[([0-9a-f.:]+)\]", line):
-                server = at.get(address, server)
-            if found := re.match(r"(\w+) TLS connection established", line):
-                word = found[1]
-        return Verdict(word, server, lines)
+        sessions = observer.seen(staged, set()).sessions
+        last = max(((s.time, name) for name, each in sessions.items() for s in each),
+                   default=(0, ""))
+        words = re.findall(r"^(\w+) TLS connection established", "\n".join(lines), re.M)
+        word = words[-1] if words else ""
+        if word == "Trusted" and wish.half_dane:
+            word = "Verified"           # so it says of what DANE authenticated behind an insecure MX
+        return Verdict(word, last[1], lines)
 
 
 # --- Exim
@@ -337,7 +348,7 @@ class EximSender:
         host, port = literal[1] or f"{literal[3]}/MX", literal[2] or literal[4]
         return host.replace(":", "::") + (f"::{port}" if port else "")
 
-    def make(self, world: World, staged: Sequence[Staged]) -> Exim:
+    def make(self, world: World, staged: Sequence[Staged], name: str) -> Exim:
         patience = [f"{name} = {PATIENCE}s" for name in
                     ("connect_timeout", "command_timeout", "data_timeout", "final_timeout")]
         options = [*patience]
@@ -361,14 +372,14 @@ class EximSender:
         transports = "".join(EXIM_TRANSPORT.format(name=name) +
                              "".join(f"  {option}\n" for option in [*options, *extra])
                              for name, extra in more)
-        return Exim("exim-sender", world.dir / "exim-sender", world.logs / "exim-sender.log",
-                    hostname="sender.test", routers=routers, transports=transports, remote=options)
+        return Exim(name, world.dir / name, world.logs / f"{name}.log", hostname="sender.test",
+                    routers=routers, transports=transports, remote=options)
 
-    def drive(self, world: World, staged: Sequence[Staged]) -> dict[str, Seen]:
-        observer, exim = Observer(staged), self.make(world, staged)
+    def drive(self, world: World, staged: Sequence[Staged], turn: str = "") -> dict[str, Seen]:
+        observer, exim = Observer(staged), self.make(world, staged, f"exim-sender{turn}")
         exim.prepare()
         end = time.monotonic() + LIMIT
-        with resolver(world, "exim"), ThreadPoolExecutor(self.WORKERS) as pool:
+        with resolver(world, f"exim{turn}"), ThreadPoolExecutor(self.WORKERS) as pool:
             late = {s.case.id for s in pool.map(lambda s: self._one(exim, s, end), staged) if s}
         waiting, text = self._queue(exim), exim.main_log()
         return {one.case.id: self._seen(observer, one, waiting, one.case.id in late, text)
@@ -405,5 +416,5 @@ class EximSender:
         return seen
 
 
-def everyone(program: Daneway, workers: int = 6) -> list:
+def everyone(program: Daneway, workers: int = 6) -> list[Peer]:
     return [OurSender(program, workers), PostfixSender(), Finger(), EximSender()]
