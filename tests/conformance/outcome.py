@@ -138,6 +138,9 @@ def objections(staged: Staged, seen: Seen) -> list[str]:
              *_nowhere(staged, seen), *_not_said(staged, seen), *_not_asked(staged, seen)]
     if any(s.tls or s.tls_error for each in seen.sessions.values() for s in each):
         found += _sni(staged, seen)
+    if any(why.startswith("delivered, required ") for why in found):
+        found = [why for why in found if not re.search(r" got (MAIL|RCPT|DATA|the message)", why)
+                 or why.endswith(" in clear")]         # goes without saying
     return list(dict.fromkeys(found))
 
 
@@ -277,7 +280,9 @@ def verdict_objections(staged: Staged, verdict: Verdict) -> list[str] | None:
     if verdict.server in staged.case.not_connected:     # it may look where nothing may be sent
         return ["Verified, required not"] if verdict.word == "Verified" else []
     if not verdict.server:
-        must = [name for name, one in wanted.items() if one.result == "delivered"]
+        whole = set(_required_results(staged).values()) == {"delivered"}
+        must = [name for name, one in wanted.items()
+                if one.result == "delivered" or (whole and len(wanted) == 1)]
         if must:
             return [f"spoke to no server, required {must[0]}"]
         return None if wanted else []

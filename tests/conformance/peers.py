@@ -291,7 +291,7 @@ class Finger:
                    default=(0, ""))
         words = re.findall(r"^(\w+) TLS connection established", "\n".join(lines), re.M)
         word = words[-1] if words else ""
-        if word == "Trusted" and wish.half_dane:
+        if word == "Trusted" and wish.half_dane and wish.mode == "opportunistic":
             word = "Verified"           # so it says of what DANE authenticated behind an insecure MX
         return Verdict(word, last[1], lines)
 

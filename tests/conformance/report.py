@@ -32,6 +32,9 @@ A difference is not a fault: RFC 7672 leaves choices, and a sender may well be s
 than a case asks. The numbers lead to the explanations at the end."""
 
 
+OUTCOMES = {"failed": "returned"}
+
+
 def versions(program: Path) -> dict[str, str]:
     said = subprocess.run([str(program), "--version"], capture_output=True, text=True).stdout
     found = {"daneway": (re.search(r"\d\S*", said) or [""])[0]}
@@ -76,13 +79,11 @@ class _Book:
         self.cases = {case.id: case for case in cases}
         self.results, self.explanations = results, explanations
         self.numbers: dict[tuple[str, str], int] = {}
-        self.listed = sorted(explanations.differences, key=self._place)
+        order = {case: n for n, case in enumerate(self.cases)}
+        self.listed = sorted((one for one in explanations.differences if order.keys() & one.cases),
+                             key=lambda one: min(order[c] for c in one.cases if c in order))
         for number, one in enumerate(self.listed, 1):
             self.numbers |= {pair: number for pair in one.pairs}
-
-    def _place(self, difference: Difference) -> tuple[int, int]:
-        order = list(self.cases)
-        return min(order.index(case) for case in difference.cases if case in order), 0
 
     def row(self, name: str, title: str) -> str:
         mine = [case.id for case in self.cases.values() if name in case.rows]
@@ -97,10 +98,10 @@ class _Book:
         differing = {i: one for i, one in comparable.items() if one.state == DIFFERS}
         if not differing:
             return AS_REQUIRED
-        of = f"{len(differing)} of {len(comparable)} " if len(comparable) > 1 else ""
+        many = f"{len(differing)} of {len(comparable)} differ" if len(comparable) > 1 else DIFFERS
         did = "; ".join(dict.fromkeys(_short(one) for one in differing.values()))
         marks = sorted({self.numbers[i, peer] for i in differing if (i, peer) in self.numbers})
-        return f"**{of}differs**: {did} " + " ".join(f"[{n}](#difference-{n})" for n in marks)
+        return f"**{many}**: {did} " + " ".join(f"[{n}](#difference-{n})" for n in marks)
 
     def difference(self, number: int, one: Difference) -> list[str]:
         names = list(dict.fromkeys(row for case in one.cases if case in self.cases
@@ -119,8 +120,11 @@ class _Book:
 
 def _short(one: Found) -> str:
     """The outcome, or, where that is as required, what is not."""
-    outcome = [why for why in one.why if ", required " in why and not why.startswith("SNI")]
-    return one.did if outcome else f"{one.did}, but {_words(one.why[0])}"
+    for why in one.why:
+        got, _, wanted = why.partition(", required ")
+        if wanted and not got.startswith("SNI "):
+            return f"{one.did} (required: {OUTCOMES.get(wanted, wanted)})"
+    return f"{one.did}, but {_words(one.why[0])}"
 
 
 def _whole(one: Found) -> str:
@@ -177,7 +181,9 @@ def write(directory: Path, cases: Sequence[Case], results: Results, explanations
           versions_: dict[str, str]) -> None:
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     whole = data(cases, results, explanations, versions_, date)
+    each = ",\n".join(json.dumps(one) for one in whole.pop("cases"))       # one a line
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "conformance.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (directory / "conformance.json").write_text(
+        f"{json.dumps(whole)[:-1]}, \"cases\": [\n{each}\n]}}\n")
     (directory / "conformance.md").write_text(
         text(cases, results, explanations, versions_, date))

@@ -13,6 +13,7 @@ from typing import Callable, Sequence
 
 import outcome
 from case import HERE, Case, load
+from lab import namespace
 from lab.world import World
 from outcome import Verdict
 from peers import Peer
@@ -84,6 +85,8 @@ Results = dict[str, dict[str, Found]]       # by peer, by case
 def run(peers: Sequence[Peer], cases: Sequence[Case], explanations: Explanations,
         say: Callable[[str], None] = lambda _text: None) -> Results:
     """Stages the cases in one world and drives the peers over them, one peer after the other."""
+    if not namespace.inside():
+        raise SideError("real mail servers send in the lab only")
     world = World("side")
     try:
         staged = stage(world, cases)
