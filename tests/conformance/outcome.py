@@ -224,7 +224,8 @@ def _sni(staged: Staged, seen: Seen) -> Iterator[str]:
         wanted = case.absolute(staged.fill(text)) if text not in ("", "-") else None
         names = {s.sni for s in seen.sessions.get(name, []) if s.tls or s.tls_error}
         if text and names and names != {wanted}:
-            yield f"SNI {' and '.join(sorted(map(str, names)))}, required {wanted}"
+            got = " and ".join(sorted(name or "none" for name in names))
+            yield f"SNI {got}, required {wanted or 'none'}"
 
 
 def _not_said(staged: Staged, seen: Seen) -> Iterator[str]:

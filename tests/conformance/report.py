@@ -32,7 +32,7 @@ A difference is not a fault: RFC 7672 leaves choices, and a sender may well be s
 than a case asks. The numbers lead to the explanations at the end."""
 
 
-OUTCOMES = {"failed": "returned"}
+OUTCOMES = {"failed": "returned", "not": "not verified"}
 
 
 def versions(program: Path) -> dict[str, str]:
@@ -118,17 +118,24 @@ class _Book:
         return [*lines, ""]
 
 
-def _short(one: Found) -> str:
-    """The outcome, or, where that is as required, what is not."""
+def _parts(one: Found) -> tuple[str, list[str]]:
+    """What was done, with what was required if that is another outcome; the other objections."""
     for why in one.why:
         got, _, wanted = why.partition(", required ")
-        if wanted and not got.startswith("SNI "):
-            return f"{one.did} (required: {OUTCOMES.get(wanted, wanted)})"
-    return f"{one.did}, but {_words(one.why[0])}"
+        if wanted and not got.startswith("SNI"):
+            rest = [_words(other) for other in one.why if other != why]
+            return f"{one.did} (required: {OUTCOMES.get(wanted, _words(wanted))})", rest
+    return one.did, []
+
+
+def _short(one: Found) -> str:
+    did, _ = _parts(one)
+    return did if did != one.did else f"{did}, but {_words(one.why[0])}"
 
 
 def _whole(one: Found) -> str:
-    return f"{one.did} ({'; '.join(_words(why) for why in one.why)})" if one.why else one.did
+    did, rest = _parts(one)
+    return "; ".join([did, *(rest if did != one.did else map(_words, one.why))])
 
 
 def _words(why: str) -> str:
