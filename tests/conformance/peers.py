@@ -15,7 +15,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Iterator, Protocol, Sequence
 
 import outcome
@@ -228,9 +227,10 @@ class PostfixSender:
             if not busy or time.monotonic() > end:
                 break
             time.sleep(0.3)
-        def of(some: list[dict]) -> set[str]:
-            return {outcome.on_wire(r["address"]) for e in some for r in e.get("recipients", [])}
-        return of([e for e in entries if e not in busy]), of(busy)
+        waiting, pending = (
+            {outcome.on_wire(r["address"]) for e in some for r in e.get("recipients", [])}
+            for some in ([e for e in entries if e not in busy], busy))
+        return waiting, pending
 
     def _seen(self, observer: Observer, staged: Staged, waiting: set[str], pending: set[str],
               text: str) -> Seen:
