@@ -164,7 +164,8 @@ struct js *js_parse(struct span text, struct err *e)
 
 int js_write(const struct js *v, FILE *file, unsigned indent)
 {
-	size_t flags = JSON_ENCODE_ANY;
+	/* ASCII: C1 controls and marks that turn text are no control characters to the library. */
+	size_t flags = JSON_ENCODE_ANY | JSON_ENSURE_ASCII;
 
 	flags |= indent > 0 ? JSON_INDENT(indent) : 0;
 	if (json_dumpf(in(v), file, flags) != 0 || fputc('\n', file) == EOF)

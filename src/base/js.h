@@ -42,7 +42,9 @@ bool js_is_object(const struct js *v);
 
 /* Strict: duplicate keys, trailing bytes and invalid UTF-8 are refused. NULL and `e` on error. */
 struct js *js_parse(struct span text, struct err *e) _mustcheck_;
-/* One value and a newline; `indent` spaces a level, 0 for one line. -EIO if it cannot be written.
+/*
+ * One value and a newline, in ASCII but for DEL, so that nothing in it steers a terminal; `indent`
+ * spaces a level, 0 for one line. -EIO if it cannot be written.
  */
 int js_write(const struct js *v, FILE *out, unsigned indent) _mustcheck_;
 /* One line without a newline; freed by the caller. */
