@@ -6,6 +6,7 @@ for the run), `fresh_world` (an empty one for a test), `daneway` (runs the binar
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -59,7 +60,26 @@ class Daneway:
         argv = [*via, str(self.path), "--json", "--root-hints", str(world.root_hints),
                 "--trust-anchor", str(world.trust_anchor), command, *args]
         done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout)
-        return done.returncode, parse(done.stdout), done.stderr.decode(errors="replace")
+        if "--nagios" in args or "--openmetrics" in args:
+            return done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
+        output = parse(done.stdout)
+        if command == "check" and done.stdout and "--help" not in args:
+            check_schema(output)
+        return done.returncode, output, done.stderr.decode(errors="replace")
+
+
+@functools.cache
+def validator() -> Any:
+    import jsonschema
+    schema = json.loads((HOME / "docs/check.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check_schema(output: Any) -> None:
+    """Whatever `check` prints as JSON is as its published schema says."""
+    for result in output if isinstance(output, list) else [output]:
+        validator().validate(result)
 
 
 def parse(output: bytes) -> Any:

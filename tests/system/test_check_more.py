@@ -480,6 +480,7 @@ def test_replay_usage(fragile: Any, daneway: Any, tmp_path: Any) -> None:
     daneway.run(world, "policy", "--save", path, "two-keys.example")
     code, _, err = daneway.run(world, "check", "--replay", path)
     assert code == 78 and "daneway check --save" in err, err
+    assert daneway.run(world, "check", "--replay", path, "--nagios")[0] == 3
 
 
 def test_replay_needs_no_network(fragile: Any, daneway: Any, tmp_path: Any) -> None:

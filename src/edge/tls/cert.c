@@ -168,6 +168,11 @@ struct tls_chain *tls_chain_free(struct tls_chain *c)
 	return NULL;
 }
 
+struct tls_chain *tls_chain_copy(const struct tls_chain *c)
+{
+	return c != NULL ? tls_chain_from_x509(c->certs) : NULL;
+}
+
 void tls_chain_freep(struct tls_chain **c)
 {
 	tls_chain_free(*c);

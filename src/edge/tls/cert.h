@@ -21,6 +21,7 @@ struct tls_key;   /* a public key; of a private key only that is kept */
 int tls_chain_parse(struct span pem, struct tls_chain **ret, struct err *e) _mustcheck_;
 int tls_chain_load(const char *path, struct tls_chain **ret, struct err *e) _mustcheck_;
 struct tls_chain *tls_chain_free(struct tls_chain *c);
+struct tls_chain *tls_chain_copy(const struct tls_chain *c); /* NULL gives NULL */
 void tls_chain_freep(struct tls_chain **c);
 size_t tls_chain_count(const struct tls_chain *c);
 /*

@@ -66,6 +66,24 @@ const char *check_verdict_to_string(enum check_verdict v)
 	return NULL;
 }
 
+const char *check_verdict_in_words(enum check_verdict v)
+{
+	switch (v) {
+	case CHECK_VERDICT_DANE:
+		return "Senders that do DANE deliver here over authenticated TLS, and nowhere "
+		       "else.";
+	case CHECK_VERDICT_NONE:
+		return "There is no DANE here: who sits in the path can read the mail.";
+	case CHECK_VERDICT_PARTIAL:
+		return "DANE protects a part only: an attacker steers the mail to the other part.";
+	case CHECK_VERDICT_UNKNOWN:
+		return "It could not be told; that is not to say that anything is wrong or right.";
+	case CHECK_VERDICT_BROKEN:
+		return "Senders that do DANE will delay this mail and then return it.";
+	}
+	return NULL;
+}
+
 int check_verdict_to_exit(enum check_verdict v)
 {
 	switch (v) {

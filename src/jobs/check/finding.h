@@ -53,6 +53,9 @@ const char *check_verdict_to_string(enum check_verdict v);
 /* 0 dane, 1 partial or none, 2 broken, 3 unknown. */
 int check_verdict_to_exit(enum check_verdict v);
 
+/* What it means, in a postmaster's words. */
+const char *check_verdict_in_words(enum check_verdict v);
+
 /* One kind's row of the table: texts may hold {name}; NULL where there is nothing to say. */
 struct check_text {
 	const char *id; /* stable: "tlsa.mismatch" */
@@ -104,14 +107,18 @@ const struct check_finding *check_tree_next(const struct check_tree *t,
 struct js *check_tree_json(const struct check_tree *t);
 
 struct check_style {
-	bool colour;      /* a terminal that wants it */
-	unsigned verbose; /* 0: titles, and details of what is not in order; 1: all details */
-	unsigned width;   /* columns; 0: 80 */
+	bool colour; /* a terminal that wants it */
+	/* 0: titles, and details of what is not in order; what was skipped is counted; 1: all */
+	unsigned verbose;
+	unsigned width; /* columns; 0: 80 */
 };
 
 /* The tree as text. What a peer said is escaped: no control character reaches the terminal. */
 int check_tree_text(const struct check_tree *t, const struct check_style *style, struct buf *out)
 	_mustcheck_;
 
-/* Appends with control characters and bytes that are no UTF-8 made harmless. */
+/*
+ * Appends with what would steer a terminal or turn the direction of text made harmless: control
+ * characters, bidirectional marks, line separators, bytes that are no UTF-8. "\x1b" stands there.
+ */
 int check_escape(struct buf *out, const char *text) _mustcheck_;

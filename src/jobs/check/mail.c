@@ -315,9 +315,14 @@ static void write_host(const struct check_view *v, struct check_finding *parent,
 	if (h->n_addresses == 0)
 		return;
 	write_tlsa(v, f, h);
-	for (size_t i = 0; i < v->n_probes; i++)
-		if (v->probes[i].host == h && v->probes[i].done)
-			write_probe(v, f, &v->probes[i]);
+	for (size_t i = 0; i < v->n_probes; i++) {
+		const struct check_finding *before = f->last;
+
+		if (v->probes[i].host != h || !v->probes[i].done)
+			continue;
+		write_probe(v, f, &v->probes[i]);
+		v->probes[i].finding = before != NULL ? before->next : f->children;
+	}
 	check_lint_host(v, f, h);
 	check_whatif_host(v, f, h);
 	check_inbound_host(v, f, h);

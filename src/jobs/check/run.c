@@ -2,20 +2,24 @@
 
 #include <string.h>
 
+#include "jobs/check/judge.h"
 #include "jobs/check/save.h"
 #include "jobs/probe/decide.h"
 
-/* One address of one host: its sessions follow one another, so that no server feels attacked. */
+enum {
+	KEY_TYPES = TLS_KEY_EDDSA + 1,
+};
+
+/* One address of one host: its questions to the pool follow one another. */
 struct lane {
 	struct check_run *run;
 	const struct dane_host *host;
 	const char *address;
-	struct probe_session *session;
-	struct probe_target target;
-	struct check_probe *probes[4]; /* by enum tls_key_type; NULL: not wanted */
-	int key;                       /* of the session under way */
-	struct io_timer *step;
-	bool begun, done;
+	struct check_wait *wait;
+	bool running;                          /* the session that it waits for is under way */
+	bool lax;                              /* ... by the laxer rules */
+	struct check_probe *probes[KEY_TYPES]; /* NULL: not wanted */
+	int key;                               /* of the session that it waits for */
 };
 
 struct check_run {
@@ -28,22 +32,70 @@ struct check_run {
 	struct probe_decide *decide;
 	struct dane_decider *decider;
 	struct lane *lanes;
-	size_t n_lanes, n_active, n_done;
+	size_t n_lanes, n_done;
 	struct check_extra *extra;
 	struct check_rehearsals *rehearsals;
-	bool extra_done, rehearsed;
+	bool extra_done;
 	struct check_probe *probes;
 	size_t n_probes;
 	struct io_timer *deadline, *end;
+	usec_t began, until, left; /* `until` while the clock runs, `left` while it stands */
+	size_t n_running;          /* what makes it run: questions and sessions under way */
 	bool ended;
 	struct check_tree tree;
+	struct check_result result;
 	int64_t now;              /* Unix seconds at which dates were judged */
 	struct check_saved saved; /* of a replay: what the above points to */
 };
 
-static void begin_lanes(struct check_run *r);
+/* --- the clock -------------------------------------------------------------------------------- */
+
+static void clock_run(struct check_run *r)
+{
+	if (r->n_running++ > 0)
+		return;
+	r->until = usec_add(io_now(r->env->loop), r->left);
+	io_timer_set(r->deadline, r->until);
+}
+
+/* Waiting for a place behind other domains' sessions does not count. */
+static void clock_stand(struct check_run *r)
+{
+	if (--r->n_running > 0)
+		return;
+	r->left = r->until == USEC_NEVER ? USEC_NEVER : r->until - io_now(r->env->loop);
+	io_timer_set(r->deadline, USEC_NEVER);
+}
 
 /* --- the end ---------------------------------------------------------------------------------- */
+
+static void list_sessions(struct check_run *r)
+{
+	struct check_session *list = arena_calloc(&r->arena, r->n_probes, sizeof(*list));
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_probes; i++) {
+		const struct check_probe *p = &r->probes[i];
+		enum tls_key_type key = p->key;
+		struct tls_facts facts;
+
+		if (!p->done || p->finding == NULL)
+			continue;
+		list[n] = (struct check_session){
+			.host = p->host->name,
+			.address = p->address,
+			.status = check_text_of(p->finding->kind)->status,
+		};
+		if (p->chain != NULL) {
+			facts = tls_chain_facts(p->chain, 0, &r->arena);
+			list[n].not_after = facts.not_after;
+			key = key == TLS_KEY_ANY ? facts.key_type : key;
+		}
+		list[n++].key = tls_key_type_to_string(key);
+	}
+	r->result.sessions = list;
+	r->result.n_sessions = n;
+}
 
 static struct check_view view_of(const struct check_run *r)
 {
@@ -72,6 +124,9 @@ static void make_tree(struct check_run *r)
 	view.tree = &r->tree;
 	view.effort = &effort;
 	check_mail_tree(&view);
+	list_sessions(r);
+	r->result.tree = &r->tree;
+	r->result.at = usec_seconds(r->now);
 }
 
 static void on_end(void *arg)
@@ -80,6 +135,7 @@ static void on_end(void *arg)
 
 	r->now = r->options->at != 0 ? r->options->at : io_unix_now() / USEC_PER_SEC;
 	make_tree(r);
+	r->result.duration = io_now(r->env->loop) - r->began;
 	r->fn(r->arg, r);
 }
 
@@ -94,27 +150,24 @@ static void finish(struct check_run *r)
 	io_timer_set(r->end, 0);
 }
 
-static void on_rehearsed(void *arg);
-
-/* All servers are tested, then --to, and all further questions are answered. */
-static void finish_if_all(struct check_run *r)
-{
-	if (r->n_done < r->n_lanes)
-		return;
-	if (r->options->inbound != NULL && r->rehearsals == NULL)
-		r->rehearsals = check_rehearsals_new(r->env->loop, r->env->tls, r->options->inbound,
-						     dane_decider_result(r->decider),
-						     r->request.port, on_rehearsed, r);
-	if (r->extra_done && (r->options->inbound == NULL || r->rehearsed))
-		finish(r);
-}
-
 static void on_rehearsed(void *arg)
 {
-	struct check_run *r = arg;
+	finish(arg); /* it was begun when all else was done */
+}
 
-	r->rehearsed = true;
-	finish_if_all(r);
+/* All servers are tested and all further questions answered; then --to, if it is asked for. */
+static void finish_if_all(struct check_run *r)
+{
+	if (r->n_done < r->n_lanes || !r->extra_done || r->rehearsals != NULL)
+		return;
+	if (r->options->inbound == NULL) {
+		finish(r);
+		return;
+	}
+	clock_run(r);
+	r->rehearsals = check_rehearsals_new(r->env->loop, r->env->tls, r->options->inbound,
+					     dane_decider_result(r->decider), r->request.port,
+					     on_rehearsed, r);
 }
 
 static void on_extra(void *arg)
@@ -122,103 +175,26 @@ static void on_extra(void *arg)
 	struct check_run *r = arg;
 
 	r->extra_done = true;
+	clock_stand(r);
 	finish_if_all(r);
 }
 
 /* --- one address ------------------------------------------------------------------------------ */
 
-static const char *keep(struct check_run *r, const char *text)
-{
-	return text != NULL ? arena_strdup(&r->arena, text) : NULL;
-}
+static void ask(struct lane *l);
 
-static struct smtp_answer keep_answer(struct check_run *r, struct smtp_answer a)
-{
-	a.text = keep(r, a.text);
-	return a;
-}
-
-static void record(struct lane *l)
+/* `whole`: the session came to its end, so there is something to judge. */
+static void record(struct lane *l, const struct check_facts *facts, bool whole)
 {
 	struct check_run *r = l->run;
 	struct check_probe *p = l->probes[l->key];
 
 	p->done = true;
-	p->report = probe_session_report(l->session);
-	if (p->report.verdict != NULL) {
-		p->verdict = *p->report.verdict;
-		p->verdict.detail = keep(r, p->verdict.detail);
-		p->verdict.name = keep(r, p->verdict.name);
-		p->verdict.record.rdata = arena_dup(&r->arena, p->verdict.record.rdata);
-		p->verdict.record = dane_tlsa_from_wire(p->verdict.record.rdata);
-	}
-	p->report.verdict = NULL;
-	p->report.connect_error = keep(r, p->report.connect_error);
-	p->report.tls_version = keep(r, p->report.tls_version);
-	p->report.tls_cipher = keep(r, p->report.tls_cipher);
-	p->report.smtp.text = keep(r, p->report.smtp.text);
-	p->report.smtp.reply = keep_answer(r, p->report.smtp.reply);
-	p->report.smtp.starttls_reply = keep_answer(r, p->report.smtp.starttls_reply);
-	p->chain = probe_session_chain(l->session);
-}
-
-static void lane_done(struct lane *l)
-{
-	struct check_run *r = l->run;
-
-	if (l->done)
-		return;
-	l->done = true;
-	r->n_active--;
-	r->n_done++;
-	begin_lanes(r);
-	finish_if_all(r);
-}
-
-static void on_ready(void *arg)
-{
-	struct lane *l = arg;
-
-	probe_session_quit(l->session);
-}
-
-static ssize_t no_body(void *arg, void *p, size_t room, bool *ret_last)
-{
-	(void)arg;
-	(void)p;
-	(void)room;
-	(void)ret_last;
-	return -1; /* nothing is sent here */
-}
-
-static void on_session_end(void *arg)
-{
-	struct lane *l = arg;
-
-	record(l);
-	io_timer_set(l->step, 0);
-}
-
-static const struct probe_session_ops ops = {
-	.ready = on_ready, .body = no_body, .end = on_session_end};
-
-static void connect_lane(struct lane *l)
-{
-	struct check_run *r = l->run;
-	const struct dane_host *h = l->host;
-
-	l->target = (struct probe_target){
-		.host = h->name,
-		.address = l->address,
-		.port = r->request.port,
-		.level = h->level,
-		.key = (enum tls_key_type)l->key,
-		.dane = h->level == DANE_LEVEL_MAY ? NULL : h,
-		.helo = r->options->helo,
-		.connect_timeout = r->options->connect_timeout,
-		.time = r->options->at,
-	};
-	l->session = probe_session_new(r->env->loop, r->env->tls, &l->target, &ops, l);
+	p->report = check_report_copy(&r->arena, &facts->report);
+	tls_chain_free(p->chain); /* of a handshake that failed by the stricter rules: none */
+	p->chain = tls_chain_copy(facts->chain);
+	if (whole)
+		check_judge(r->env->tls, p, r->options->at, &r->arena);
 }
 
 /*
@@ -229,45 +205,85 @@ static void plan_more(struct lane *l)
 {
 	const struct check_probe *first = l->probes[TLS_KEY_ANY];
 	enum tls_key_type chosen = TLS_KEY_ANY;
+	bool wanted = l->host->level == DANE_LEVEL_DANE && !l->run->options->only_dane &&
+		      first->chain != NULL;
 	struct arena a = {0};
 
 	if (first->chain != NULL)
 		chosen = tls_chain_facts(first->chain, 0, &a).key_type;
-	for (int key = TLS_KEY_RSA; key <= TLS_KEY_EDDSA; key++)
-		if (l->host->level != DANE_LEVEL_DANE || first->chain == NULL || key == (int)chosen)
+	for (int key = TLS_KEY_RSA; key < KEY_TYPES; key++)
+		if (!wanted || key == (int)chosen)
 			l->probes[key] = NULL;
 	arena_done(&a);
 }
 
-/* After a session: the next kind of key, or the end of this address. */
-static void on_step(void *arg)
+static void lane_done(struct check_run *r)
+{
+	r->n_done++;
+	finish_if_all(r);
+}
+
+/* After a session: the laxer rules, the next kind of key, or the end of this address. */
+static void next(struct lane *l)
+{
+	const struct check_probe *p = l->probes[l->key];
+
+	if (!l->lax && check_judge_wants_lax(l->host, &p->report)) {
+		l->lax = true;
+		ask(l);
+		return;
+	}
+	if (l->key == TLS_KEY_ANY)
+		plan_more(l);
+	do
+		l->key++;
+	while (l->key < KEY_TYPES && l->probes[l->key] == NULL);
+	if (l->key < KEY_TYPES)
+		ask(l);
+	else
+		lane_done(l->run);
+}
+
+static void on_begun(void *arg)
 {
 	struct lane *l = arg;
 
-	if (l->session != NULL && l->key == TLS_KEY_ANY)
-		plan_more(l);
-	l->session = probe_session_free(l->session);
-	do
-		l->key++;
-	while (l->key <= TLS_KEY_EDDSA && l->probes[l->key] == NULL);
-	if (l->key > TLS_KEY_EDDSA)
-		lane_done(l);
-	else
-		connect_lane(l);
+	l->running = true;
+	clock_run(l->run);
 }
 
-static void begin_lanes(struct check_run *r)
+static void stop_running(struct lane *l)
 {
-	for (size_t i = 0; i < r->n_lanes && r->n_active < CHECK_SESSIONS_ACTIVE; i++) {
-		struct lane *l = &r->lanes[i];
+	if (l->running)
+		clock_stand(l->run);
+	l->running = false;
+}
 
-		if (l->begun)
-			continue;
-		l->begun = true;
-		r->n_active++;
-		l->key = TLS_KEY_ANY;
-		connect_lane(l);
-	}
+static void on_facts(void *arg, const struct check_facts *facts)
+{
+	struct lane *l = arg;
+
+	l->wait = NULL;
+	stop_running(l);
+	record(l, facts, true);
+	next(l);
+}
+
+static const struct check_wait_ops ops = {.begun = on_begun, .done = on_facts};
+
+static void ask(struct lane *l)
+{
+	struct check_run *r = l->run;
+	const struct check_ask question = {
+		.address = l->address,
+		.port = r->request.port,
+		/* P4; behind `may` there is no base domain. */
+		.name = l->host->tlsa_base != NULL ? l->host->tlsa_base : l->host->name,
+		.key = (enum tls_key_type)l->key,
+		.lax = l->lax,
+	};
+
+	l->wait = check_pool_ask(r->env->pool, &question, &ops, l);
 }
 
 /* --- the decision ----------------------------------------------------------------------------- */
@@ -289,8 +305,7 @@ static void add_lane(struct check_run *r, const struct dane_host *h, const char 
 	l->run = r;
 	l->host = h;
 	l->address = address;
-	l->step = io_timer_new(r->env->loop, on_step, l);
-	for (int key = TLS_KEY_ANY; key <= TLS_KEY_EDDSA; key++) {
+	for (int key = TLS_KEY_ANY; key < KEY_TYPES; key++) {
 		struct check_probe *p = &r->probes[r->n_probes++];
 
 		*p = (struct check_probe){
@@ -309,7 +324,7 @@ static void on_decision(void *arg, struct dane_decider *d)
 	if (r->ended)
 		return;
 	r->lanes = arena_calloc(&r->arena, n, sizeof(*r->lanes));
-	r->probes = arena_calloc(&r->arena, n * 4, sizeof(*r->probes));
+	r->probes = arena_calloc(&r->arena, n * KEY_TYPES, sizeof(*r->probes));
 	for (size_t i = 0; i < decision->n_hosts; i++) {
 		const struct dane_host *h = &decision->hosts[i];
 
@@ -318,24 +333,43 @@ static void on_decision(void *arg, struct dane_decider *d)
 		for (size_t k = 0; k < h->n_addresses && r->n_lanes < n; k++)
 			add_lane(r, h, h->addresses[k]);
 	}
+	for (size_t i = 0; i < r->n_lanes; i++)
+		ask(&r->lanes[i]);
+	if (r->options->only_dane) {
+		on_extra(r); /* nothing further: the clock stands as it would after the answers */
+		return;
+	}
+	/* The clock runs on for these questions. */
 	r->extra = check_extra_new(r->env->loop, r->env->resolver, d, on_extra, r);
-	begin_lanes(r);
 }
 
-/* Time is over: what is under way counts as not answered. */
+/* What a lane waits for when time is over counts as not answered: "don't know", never "none". */
+static void give_up(struct lane *l)
+{
+	static const char too_late[] = "the time for the whole domain is over";
+	struct check_facts facts = {.report.connect_error = too_late};
+
+	if (check_pool_peek(l->wait, &facts)) {
+		facts.report.smtp.end = SMTP_END_TIMEOUT;
+		facts.report.smtp.text = too_late;
+		if (!facts.report.connected)
+			facts.report.connect_error = too_late;
+	}
+	record(l, &facts, false);
+	stop_running(l);
+	l->wait = check_pool_cancel(l->wait);
+}
+
 static void on_deadline(void *arg)
 {
 	struct check_run *r = arg;
 
-	for (size_t i = 0; i < r->n_lanes; i++) {
-		struct lane *l = &r->lanes[i];
-
-		if (l->done || l->session == NULL)
-			continue;
-		if (!l->probes[l->key]->done)
-			probe_session_give_up(l->session);
-		io_timer_set(l->step, USEC_NEVER);
-	}
+	if (r->decider == NULL)
+		return; /* the decision's own deadline comes first; this one is not reached */
+	r->n_running++; /* the clock is not set again */
+	for (size_t i = 0; i < r->n_lanes; i++)
+		if (r->lanes[i].wait != NULL)
+			give_up(&r->lanes[i]);
 	finish(r);
 }
 
@@ -345,7 +379,6 @@ struct check_run *check_run_new(const struct check_env *env, const struct check_
 				const char *domain, check_run_fn *fn, void *arg)
 {
 	struct check_run *r = xcalloc(1, sizeof(*r));
-	usec_t until = usec_add(io_now(env->loop), o->timeout);
 
 	r->env = env;
 	r->options = o;
@@ -360,12 +393,14 @@ struct check_run *check_run_new(const struct check_env *env, const struct check_
 		.half_dane = true, /* what stands behind an unsigned MX is looked at too */
 		.own_name = o->own_name,
 	};
+	r->began = io_now(env->loop);
+	r->left = o->timeout;
 	r->deadline = io_timer_new(env->loop, on_deadline, r);
 	r->end = io_timer_new(env->loop, on_end, r);
-	io_timer_set(r->deadline, until);
+	clock_run(r); /* for the decision */
 	/* The DNS may take half of the time, so that servers can be tested in the other half. */
 	r->decide = probe_decide_new(env->loop, env->resolver, &r->request,
-				     usec_add(io_now(env->loop), o->timeout / 2), on_decision, r);
+				     usec_add(r->began, o->timeout / 2), on_decision, r);
 	return r;
 }
 
@@ -399,20 +434,10 @@ struct check_run *check_run_replay(const struct check_env *env, const struct che
 	return r;
 }
 
-struct check_run *check_run_free(struct check_run *r)
+static void free_live(struct check_run *r)
 {
-	if (r == NULL)
-		return NULL;
-	if (r->saved.decider != NULL) {
-		check_saved_done(&r->saved);
-		check_tree_done(&r->tree);
-		free(r);
-		return NULL;
-	}
-	for (size_t i = 0; i < r->n_lanes; i++) {
-		probe_session_free(r->lanes[i].session);
-		io_timer_free(r->lanes[i].step);
-	}
+	for (size_t i = 0; i < r->n_lanes; i++)
+		check_pool_cancel(r->lanes[i].wait);
 	for (size_t i = 0; i < r->n_probes; i++)
 		tls_chain_free(r->probes[i].chain);
 	check_extra_free(r->extra); /* these two point into the decision */
@@ -420,33 +445,32 @@ struct check_run *check_run_free(struct check_run *r)
 	probe_decide_free(r->decide);
 	io_timer_free(r->deadline);
 	io_timer_free(r->end);
+}
+
+struct check_run *check_run_free(struct check_run *r)
+{
+	if (r == NULL)
+		return NULL;
+	if (r->saved.decider != NULL)
+		check_saved_done(&r->saved);
+	else
+		free_live(r);
 	check_tree_done(&r->tree);
 	arena_done(&r->arena);
 	free(r);
 	return NULL;
 }
 
-const struct check_tree *check_run_tree(const struct check_run *r)
+/* The verdict is taken now: a caller may have extended the tree. */
+struct check_result check_run_result(const struct check_run *r)
 {
-	return &r->tree;
+	struct check_result result = r->result;
+
+	result.verdict = check_tree_verdict(&r->tree);
+	return result;
 }
 
 struct check_tree *check_run_tree_to_extend(struct check_run *r)
 {
 	return &r->tree;
-}
-
-enum check_verdict check_run_verdict(const struct check_run *r)
-{
-	return check_tree_verdict(&r->tree);
-}
-
-struct js *check_run_json(const struct check_run *r)
-{
-	struct js *v = js_object();
-
-	js_set_text(v, "domain", r->tree.root.subject);
-	js_set_text(v, "verdict", check_verdict_to_string(check_run_verdict(r)));
-	js_set(v, "checks", check_tree_json(&r->tree));
-	return v;
 }

@@ -22,7 +22,7 @@ struct check_view {
 	const struct dane_request *request;
 	const struct dane_decision *decision;
 	const struct dane_decider *decider; /* for the evidence */
-	struct check_probe *probes;
+	struct check_probe *probes;         /* the tree's maker notes the finding of each */
 	size_t n_probes;
 	const struct check_extra *extra;           /* further answers; NULL: none were asked for */
 	const struct check_rehearsals *rehearsals; /* NULL: none were asked for */

@@ -1,42 +1,50 @@
 /* daneway check: test mail domains; say what is wrong, what senders will do, and how to mend it. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "jobs/check/input.h"
 #include "jobs/check/run.h"
 #include "main/cli/ask.h"
 #include "main/cli/engine.h"
 #include "main/cli/file.h"
+#include "main/cli/interrupt.h"
 #include "main/cli/lines.h"
-#include "main/cli/style.h"
+#include "main/cli/output.h"
+#include "main/cli/progress.h"
 
 enum {
-	IN_FLIGHT = 500,             /* domains at a time */
-	DOMAIN_LINE_MAX = 2048,      /* of "check -" */
-	TEXT_MAX = 64 * 1024 * 1024, /* one domain's report */
+	IN_FLIGHT = 2000,       /* domains at a time */
+	DOMAIN_LINE_MAX = 2048, /* of "check -" */
 	SAVED_MAX = 64 * 1024 * 1024,
 };
 
 struct run {
-	const struct config *config;
+	struct config *config;
 	struct cli_engine engine;
 	struct check_env env;
 	struct check_options options;
 	struct cli_ask ask;
 	struct arena arena;
+	struct cli_output *output;
+	struct cli_progress *progress;
+	struct cli_interrupt *interrupt;
 	struct cli_lines *lines; /* NULL: the arguments */
 	char **arguments;
 	size_t n_arguments, next;
-	size_t in_flight;
-	bool many, input_ended, failed_write, failed_save;
-	int worst; /* the largest of the verdicts' exit codes, by severity() */
+	size_t in_flight, most;
+	bool many, input_ended, interrupted, failed_save;
+	struct job *jobs;     /* under way */
+	struct job *finished; /* and not yet freed */
+	struct io_timer *reap;
 };
 
 struct job {
 	struct run *run;
 	struct check_run *check;
 	struct cli_letter *letter; /* --send */
+	struct job *previous, *next;
 };
 
 static void help(void)
@@ -59,6 +67,8 @@ static void help(void)
 	     "  daneway check --to postmaster@example.org\n"
 	     "  daneway check --save evidence.json example.org\n"
 	     "  daneway check --replay evidence.json -v\n"
+	     "  daneway check --html report.html example.org example.net\n"
+	     "  daneway check --resume results.jsonl - < domains.txt\n"
 	     "\n"
 	     "Exit status (the worst of several): 0 dane: all is protected; 1 partial or none;\n"
 	     "2 broken: senders that do DANE will not deliver; 3 unknown: it could not be told.\n"
@@ -68,157 +78,73 @@ static void help(void)
 	config_print_options(stdout, CONFIG_CHECK);
 }
 
-/* --- output ----------------------------------------------------------------------------------- */
-
-/* In a postmaster's words. */
-static const char *verdict_in_words(enum check_verdict v)
-{
-	switch (v) {
-	case CHECK_VERDICT_DANE:
-		return "Senders that do DANE deliver here over authenticated TLS, and nowhere "
-		       "else.";
-	case CHECK_VERDICT_NONE:
-		return "There is no DANE here: who sits in the path can read the mail.";
-	case CHECK_VERDICT_PARTIAL:
-		return "DANE protects a part only: an attacker steers the mail to the other part.";
-	case CHECK_VERDICT_UNKNOWN:
-		return "It could not be told; that is not to say that anything is wrong or right.";
-	case CHECK_VERDICT_BROKEN:
-		break;
-	}
-	return "Senders that do DANE will delay this mail and then return it.";
-}
-
-static const char *colour_of(enum check_verdict v)
-{
-	switch (v) {
-	case CHECK_VERDICT_DANE:
-		return "\033[1;32m";
-	case CHECK_VERDICT_NONE:
-	case CHECK_VERDICT_PARTIAL:
-	case CHECK_VERDICT_UNKNOWN:
-		return "\033[1;33m";
-	case CHECK_VERDICT_BROKEN:
-		break;
-	}
-	return "\033[1;31m";
-}
-
-static int write_text(const struct config *c, const struct check_run *check)
-{
-	const struct check_tree *t = check_run_tree(check);
-	enum check_verdict v = check_run_verdict(check);
-	struct check_style style = cli_style(c);
-	struct buf out;
-	int ret;
-
-	buf_init(&out, TEXT_MAX);
-	ret = buf_printf(&out, "%s%s: %s%s\n%s\n\n", style.colour ? colour_of(v) : "",
-			 t->root.subject, check_verdict_to_string(v), style.colour ? "\033[0m" : "",
-			 verdict_in_words(v));
-	if (ret == 0)
-		ret = check_tree_text(t, &style, &out);
-	if (ret == 0)
-		ret = buf_add_text(&out, "\n");
-	if (ret == 0 && fwrite(out.p, 1, out.n, stdout) != out.n)
-		ret = -EIO;
-	buf_done(&out);
-	return ret;
-}
-
-static int write_json(const struct run *run, const struct check_run *check)
-{
-	struct js *v = check_run_json(check);
-	int ret = js_write(v, stdout, run->many ? 0 : 2);
-
-	js_free(v);
-	return ret;
-}
-
-/* What is worth a line: the first failure, else the first warning. */
-static const struct check_finding *most_serious(const struct check_tree *t)
-{
-	const struct check_finding *f = NULL, *best = NULL;
-	unsigned depth;
-
-	while ((f = check_tree_next(t, f, &depth)) != NULL) {
-		enum check_status s = check_text_of(f->kind)->status;
-
-		if (s >= CHECK_WARN && (best == NULL || s > check_text_of(best->kind)->status))
-			best = f;
-	}
-	return best;
-}
-
-static int write_nagios(const struct check_run *check)
-{
-	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
-	enum check_verdict v = check_run_verdict(check);
-	const struct check_tree *t = check_run_tree(check);
-	const struct check_finding *f = most_serious(t);
-	struct buf out;
-	int ret;
-
-	buf_init(&out, TEXT_MAX);
-	ret = buf_printf(&out, "DANE %s - %s: %s", words[check_verdict_to_exit(v)], t->root.subject,
-			 check_verdict_to_string(v));
-	if (ret == 0 && f != NULL)
-		ret = buf_add_text(&out, "; ");
-	if (ret == 0 && f != NULL)
-		ret = check_escape(&out, f->subject);
-	if (ret == 0 && f != NULL)
-		ret = buf_add_text(&out, ": ");
-	if (ret == 0 && f != NULL)
-		ret = check_escape(&out, f->title);
-	if (ret == 0)
-		ret = buf_add_text(&out, "\n");
-	if (ret == 0 && fwrite(out.p, 1, out.n, stdout) != out.n)
-		ret = -EIO;
-	buf_done(&out);
-	return ret;
-}
-
-static int write_result(const struct run *run, const struct check_run *check)
-{
-	if (run->config->nagios)
-		return write_nagios(check);
-	return run->config->json ? write_json(run, check) : write_text(run->config, check);
-}
-
 /* --- one domain ------------------------------------------------------------------------------- */
-
-/* The contract's order of severity: 2, 3, 1, 0. */
-static int severity(int code)
-{
-	static const int order[] = {0, 1, 3, 2};
-
-	return order[code];
-}
-
-static void note_verdict(struct run *run, enum check_verdict v)
-{
-	int code = check_verdict_to_exit(v);
-
-	if (severity(code) > severity(run->worst))
-		run->worst = code;
-}
 
 static void next_arguments(struct run *run);
 
-static void job_end(void *arg)
+/* Takes no more input: the output has failed. What is under way need not end either. */
+static void stop(struct run *run)
 {
-	struct job *job = arg;
-	struct run *run = job->run;
+	run->input_ended = true;
+	if (run->lines != NULL)
+		cli_lines_want(run->lines, false);
+	io_loop_stop(run->engine.loop);
+}
 
-	cli_letter_free(job->letter);
-	check_run_free(job->check);
-	free(job);
-	run->in_flight--;
-	if (run->lines != NULL && !run->failed_write)
-		cli_lines_want(run->lines, true);
-	next_arguments(run);
+static void add_result(struct run *run, const struct check_result *r)
+{
+	cli_progress_hide(run->progress);
+	if (!cli_output_add(run->output, r))
+		stop(run);
+}
+
+static void job_unlink(struct job **list, struct job *job)
+{
+	if (job->previous != NULL)
+		job->previous->next = job->next;
+	else
+		*list = job->next;
+	if (job->next != NULL)
+		job->next->previous = job->previous;
+	job->previous = job->next = NULL;
+}
+
+static void job_link(struct job **list, struct job *job)
+{
+	job->next = *list;
+	if (job->next != NULL)
+		job->next->previous = job;
+	*list = job;
+}
+
+static void free_jobs(struct job **list)
+{
+	while (*list != NULL) {
+		struct job *job = *list;
+
+		job_unlink(list, job);
+		cli_letter_free(job->letter);
+		check_run_free(job->check);
+		free(job);
+	}
+}
+
+static void end_if_done(struct run *run)
+{
 	if (run->in_flight == 0 && run->input_ended)
 		io_loop_stop(run->engine.loop);
+}
+
+/* Outside their own callbacks: those that are finished are freed, others begin. */
+static void on_reap(void *arg)
+{
+	struct run *run = arg;
+
+	free_jobs(&run->finished);
+	if (run->lines != NULL && !run->input_ended)
+		cli_lines_want(run->lines, true);
+	next_arguments(run);
+	end_if_done(run);
 }
 
 static int save(const char *path, const struct check_run *check)
@@ -235,17 +161,15 @@ static void report(void *arg)
 {
 	struct job *job = arg;
 	struct run *run = job->run;
-	const struct check_run *check = job->check;
+	struct check_result r = check_run_result(job->check);
 
-	note_verdict(run, check_run_verdict(check));
-	if (!run->failed_write && write_result(run, check) < 0) {
-		run->failed_write = run->input_ended = true;
-		if (run->lines != NULL)
-			cli_lines_want(run->lines, false);
-	}
-	if (run->config->save != NULL && save(run->config->save, check) != 0)
+	job_unlink(&run->jobs, job);
+	job_link(&run->finished, job);
+	run->in_flight--;
+	io_timer_set(run->reap, 0);
+	if (run->config->save != NULL && save(run->config->save, job->check) != 0)
 		run->failed_save = true;
-	io_defer(run->engine.loop, job_end, job);
+	add_result(run, &r);
 }
 
 static void on_checked(void *arg, struct check_run *check)
@@ -265,52 +189,36 @@ static void on_checked(void *arg, struct check_run *check)
 }
 
 /* A line or argument that is no domain: a result of its own, and the run goes on. */
-static void write_invalid(struct run *run, const char *text, const char *why)
+static void add_invalid(struct run *run, const char *text, const char *why)
 {
 	struct check_tree t;
-	struct js *v;
+	struct check_result r = {.tree = &t, .verdict = CHECK_VERDICT_UNKNOWN, .at = io_unix_now()};
 
-	note_verdict(run, CHECK_VERDICT_UNKNOWN);
+	if (cli_output_has(run->output, text))
+		return;
 	check_tree_init(&t, text);
 	check_add(&t, NULL, CHECK_INPUT_INVALID, text, "detail", why, NULL);
-	if (run->config->json) {
-		v = js_object();
-		js_set_text(v, "domain", text);
-		js_set_text(v, "verdict", check_verdict_to_string(CHECK_VERDICT_UNKNOWN));
-		js_set(v, "checks", check_tree_json(&t));
-		if (js_write(v, stdout, run->many ? 0 : 2) < 0)
-			run->failed_write = true;
-		js_free(v);
-	} else {
-		struct buf out;
-
-		buf_init(&out, TEXT_MAX);
-		if (check_escape(&out, text) == 0 && buf_printf(&out, ": unknown: %s\n", why) == 0)
-			run->failed_write = fwrite(out.p, 1, out.n, stdout) != out.n;
-		buf_done(&out);
-	}
+	add_result(run, &r);
 	check_tree_done(&t);
 }
 
 static void job_begin(struct run *run, const char *text)
 {
-	struct mail_domain domain;
+	const char *domain, *why;
 	struct arena a = {0};
 	struct job *job;
-	struct err e;
 
-	if (mail_domain_parse(&a, span_text(text), &domain, &e) < 0) {
-		write_invalid(run, text, e.text);
-	} else if (domain.kind != MAIL_DOMAIN_NAME) {
-		write_invalid(run, text, "DANE does not apply to an address");
+	if (check_input_read(&a, text, &domain, &why) < 0) {
+		add_invalid(run, text, why);
 	} else if (run->options.inbound != NULL &&
-		   strcmp(domain.host, run->options.inbound->to->domain.host) != 0) {
-		write_invalid(run, text, "--to names another domain");
-	} else {
+		   strcmp(domain, run->options.inbound->to->domain.host) != 0) {
+		add_invalid(run, text, "--to names another domain");
+	} else if (!cli_output_has(run->output, domain)) {
 		job = xcalloc(1, sizeof(*job));
 		job->run = run;
+		job_link(&run->jobs, job);
 		run->in_flight++;
-		job->check = check_run_new(&run->env, &run->options, domain.host, on_checked, job);
+		job->check = check_run_new(&run->env, &run->options, domain, on_checked, job);
 	}
 	arena_done(&a);
 }
@@ -323,44 +231,121 @@ static void on_line(void *arg, const char *line, bool too_long)
 
 	if (line == NULL) {
 		run->input_ended = true;
-		if (run->in_flight == 0)
-			io_loop_stop(run->engine.loop);
+		end_if_done(run);
 		return;
 	}
 	if (too_long)
-		write_invalid(run, line, "the line is too long");
+		add_invalid(run, line, "the line is longer than 2048 octets");
 	else if (*line != '\0')
 		job_begin(run, line);
-	if (run->in_flight >= IN_FLIGHT)
+	if (run->in_flight >= run->most || run->input_ended)
 		cli_lines_want(run->lines, false);
 }
 
 static void next_arguments(struct run *run)
 {
-	if (run->lines != NULL)
+	if (run->lines != NULL || run->input_ended)
 		return;
-	while (run->next < run->n_arguments && run->in_flight < IN_FLIGHT)
+	while (run->next < run->n_arguments && run->in_flight < run->most && !run->input_ended)
 		job_begin(run, run->arguments[run->next++]);
-	run->input_ended = run->next == run->n_arguments;
+	if (run->next == run->n_arguments)
+		run->input_ended = true;
 }
+
+static void on_interrupt(void *arg)
+{
+	struct run *run = arg;
+
+	run->interrupted = true;
+	stop(run);
+}
+
+/* --- the run ---------------------------------------------------------------------------------- */
 
 static int prepare(struct run *run)
 {
 	const struct config *c = run->config;
+	struct check_options *o = &run->options;
 	struct err e;
 	int code;
 
-	run->options.connect_timeout = c->connect_timeout;
-	run->options.timeout = c->timeout >= 0 ? c->timeout : usec_seconds(120);
-	if (cli_own_name(&run->arena, c, &run->options.own_name, &e) < 0 ||
-	    mail_domain_parse(&run->arena, span_text(run->options.own_name), &run->options.helo,
-			      &e) < 0)
+	if (c->only != NULL && strcmp(c->only, "dane") != 0)
+		return cli_fail(CLI_USAGE, "check: --only %s: \"dane\" is wanted", c->only);
+	o->only_dane = c->only != NULL;
+	o->timeout = c->timeout >= 0 ? c->timeout : usec_seconds(120);
+	if (cli_own_name(&run->arena, c, &o->own_name, &e) < 0 ||
+	    mail_domain_parse(&run->arena, span_text(o->own_name), &o->helo, &e) < 0)
 		return cli_fail(CLI_USAGE, "--helo %s: %s", c->helo != NULL ? c->helo : "", e.text);
-	code = cli_ask_read(&run->ask, c, run->options.own_name, &run->options);
+	code = cli_ask_read(&run->ask, c, o->own_name, o);
 	if (code != 0)
 		return code;
 	run->env.tls = tls_context_new(&e);
 	return run->env.tls != NULL ? 0 : cli_fail(CLI_CONFIG, "%s", e.text);
+}
+
+/* How many lines standard input has, if that can be known beforehand. */
+static size_t count_lines(void)
+{
+	char piece[65536];
+	struct stat st;
+	off_t at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+	size_t lines = 0;
+	ssize_t n;
+
+	if (at < 0 || fstat(STDIN_FILENO, &st) != 0 || !S_ISREG(st.st_mode))
+		return 0;
+	while ((n = pread(STDIN_FILENO, piece, sizeof(piece), at)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			lines += piece[i] == '\n';
+		at += n;
+	}
+	return lines;
+}
+
+static void begin(struct run *run)
+{
+	struct check_pool_options pool = {
+		.helo = run->options.helo,
+		.connect_timeout = run->config->connect_timeout,
+		.timeout = run->options.timeout,
+	};
+	bool from_stdin = run->n_arguments == 1 && strcmp(run->arguments[0], "-") == 0;
+
+	run->env.loop = run->engine.loop;
+	run->env.resolver = run->engine.resolver;
+	run->env.pool = check_pool_new(run->engine.loop, run->env.tls, &pool);
+	run->most = dns_resolver_limit(run->engine.resolver) / 2;
+	if (run->most > IN_FLIGHT)
+		run->most = IN_FLIGHT;
+	run->reap = io_timer_new(run->engine.loop, on_reap, run);
+	run->interrupt = cli_interrupt_new(run->engine.loop, on_interrupt, run);
+	if (run->many && isatty(STDERR_FILENO))
+		run->progress = cli_progress_new(run->engine.loop,
+						 from_stdin ? count_lines() : run->n_arguments,
+						 cli_output_count(run->output));
+	if (from_stdin)
+		run->lines = cli_lines_new(run->engine.loop, STDIN_FILENO, DOMAIN_LINE_MAX, on_line,
+					   run);
+	else
+		next_arguments(run);
+}
+
+static int finish(struct run *run)
+{
+	const struct check_count *count = cli_output_count(run->output);
+	int code;
+
+	run->progress = cli_progress_free(run->progress);
+	code = cli_output_end(run->output);
+	if (run->interrupted)
+		fprintf(stderr, "daneway: interrupted; %zu domains are done, %zu were under way\n",
+			check_count_all(count), run->in_flight);
+	/* An empty list is no trouble. */
+	if (code == 0 && run->failed_save)
+		code = CLI_WRITE;
+	if (code == 0 && (run->interrupted || check_count_all(count) > 0))
+		code = check_count_exit(count);
+	return code;
 }
 
 static int go(struct run *run)
@@ -368,46 +353,77 @@ static int go(struct run *run)
 	int code = prepare(run);
 
 	if (code == 0)
+		code = cli_output_open(run->config, run->many, &run->output);
+	if (code == 0)
 		code = cli_engine_start(&run->engine, run->config);
 	if (code == CLI_TEMPORARY)
 		return 3; /* the contract: unknown, where policy says 75 */
 	if (code != 0)
 		return code;
-	run->env.loop = run->engine.loop;
-	run->env.resolver = run->engine.resolver;
-	if (run->n_arguments == 1 && strcmp(run->arguments[0], "-") == 0)
-		run->lines = cli_lines_new(run->engine.loop, STDIN_FILENO, DOMAIN_LINE_MAX, on_line,
-					   run);
-	else
-		next_arguments(run);
+	begin(run);
 	if (run->lines != NULL || run->in_flight > 0)
 		io_loop_run(run->engine.loop);
-	if (run->failed_write || fflush(stdout) != 0)
-		return cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
-	return run->failed_save ? CLI_WRITE : run->worst;
+	return finish(run);
 }
 
 /* The same from a file: no resolver, no network. */
 static int replay(struct run *run)
 {
-	int code = prepare(run);
+	const char *path = run->config->replay;
 	struct check_run *check = NULL;
+	struct check_result r;
 	struct js *saved;
 	struct err e;
+	int code = prepare(run);
 
+	if (code == 0)
+		code = cli_output_open(run->config, false, &run->output);
 	if (code != 0)
 		return code;
-	saved = cli_file_read_json(run->config->replay, SAVED_MAX, &e);
+	saved = cli_file_read_json(path, SAVED_MAX, &e);
 	if (saved != NULL)
 		check = check_run_replay(&run->env, &run->options, saved, &e);
 	js_free(saved);
 	if (check == NULL)
-		return cli_fail(CLI_CONFIG, "%s: %s", run->config->replay, e.text);
-	note_verdict(run, check_run_verdict(check));
-	if (write_result(run, check) < 0 || fflush(stdout) != 0)
-		code = cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
+		return cli_fail(CLI_CONFIG, "%s: %s", path, e.text);
+	r = check_run_result(check);
+	cli_output_add(run->output, &r);
 	check_run_free(check);
-	return code != 0 ? code : run->worst;
+	return finish(run);
+}
+
+static void done(struct run *run)
+{
+	free_jobs(&run->jobs);
+	free_jobs(&run->finished);
+	io_timer_free(run->reap);
+	cli_lines_free(run->lines);
+	cli_progress_free(run->progress);
+	cli_interrupt_free(run->interrupt);
+	check_pool_free(run->env.pool);
+	tls_context_free(run->env.tls);
+	cli_ask_done(&run->ask);
+	cli_engine_done(&run->engine);
+	cli_output_free(run->output);
+	arena_done(&run->arena);
+}
+
+/* Nagios knows no 64 and reads standard output: what is no verdict is UNKNOWN. */
+static int code_for(const struct run *run, bool nagios, int code)
+{
+	if (!nagios || code < CLI_USAGE)
+		return code;
+	if (run->output == NULL || check_count_all(cli_output_count(run->output)) == 0)
+		puts("DANE UNKNOWN - the check could not run; standard error says why");
+	return 3;
+}
+
+static bool wants_nagios(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--nagios") == 0)
+			return true;
+	return false;
 }
 
 /* What stands behind the last "@"; NULL without one. The address itself is checked later. */
@@ -418,25 +434,15 @@ static char *domain_part(const char *address)
 	return at != NULL ? at + 1 : NULL;
 }
 
-/* A plug-in that was called wrongly is UNKNOWN: Nagios knows no 64. */
-static int usage_code(int argc, char **argv)
+static int start(struct run *run, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--nagios") == 0)
-			return 3;
-	return CLI_USAGE;
-}
-
-int cli_check(struct config *c, int argc, char **argv)
-{
-	struct run run = {.config = c};
-	struct err e;
+	struct config *c = run->config;
 	char *to_domain = NULL;
-	int usage = usage_code(argc, argv), code;
+	struct err e;
 	int first = config_parse(c, argc, argv, CONFIG_CHECK, false, &e);
 
 	if (first < 0)
-		return cli_fail(usage, "check: %s; see \"daneway check --help\"", e.text);
+		return cli_fail(CLI_USAGE, "check: %s; see \"daneway check --help\"", e.text);
 	if (c->help) {
 		help();
 		return CLI_OK;
@@ -444,24 +450,26 @@ int cli_check(struct config *c, int argc, char **argv)
 	if (first == argc && c->to.n == 1)
 		to_domain = domain_part(c->to.items[0]);
 	if (c->replay != NULL && (first < argc || c->to.n > 0 || c->at != NULL || c->save != NULL))
-		return cli_fail(usage, "check: --replay goes without a domain, --to, --at and "
-				       "--save");
-	if (first == argc && to_domain == NULL && c->replay == NULL)
-		return cli_fail(usage, "check: which domain? See \"daneway check --help\"");
-	if (c->save != NULL &&
-	    (argc - first > 1 || (first < argc && strcmp(argv[first], "-") == 0)))
-		return cli_fail(usage, "check: --save is for one domain");
-	run.arguments = to_domain != NULL ? &to_domain : argv + first;
-	run.n_arguments = to_domain != NULL ? 1 : (size_t)(argc - first);
-	run.many =
-		run.n_arguments > 1 || (run.n_arguments == 1 && strcmp(run.arguments[0], "-") == 0);
-	code = c->replay != NULL ? replay(&run) : go(&run);
-	if (code == CLI_USAGE || code == CLI_DATA)
-		code = usage == CLI_USAGE ? code : usage;
-	cli_lines_free(run.lines);
-	tls_context_free(run.env.tls);
-	cli_ask_done(&run.ask);
-	cli_engine_done(&run.engine);
-	arena_done(&run.arena);
+		return cli_fail(CLI_USAGE, "check: --replay goes without a domain, --to, --at and "
+					   "--save");
+	if (c->replay != NULL)
+		return replay(run);
+	if (first == argc && to_domain == NULL)
+		return cli_fail(CLI_USAGE, "check: which domain? See \"daneway check --help\"");
+	run->arguments = to_domain != NULL ? &to_domain : argv + first;
+	run->n_arguments = to_domain != NULL ? 1 : (size_t)(argc - first);
+	run->many = run->n_arguments > 1 || strcmp(run->arguments[0], "-") == 0;
+	if (c->save != NULL && run->many)
+		return cli_fail(CLI_USAGE, "check: --save is for one domain");
+	return go(run);
+}
+
+int cli_check(struct config *c, int argc, char **argv)
+{
+	struct run run = {.config = c};
+	bool nagios = wants_nagios(argc, argv);
+	int code = code_for(&run, nagios, start(&run, argc, argv));
+
+	done(&run);
 	return code;
 }

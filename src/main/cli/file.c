@@ -22,7 +22,7 @@ static bool is_special(const char *path)
 }
 
 /* `mode` as fopen has it. */
-static int write_to(const char *path, const char *mode, const struct js *v)
+static int write_to(const char *path, const char *mode, cli_file_fn *fn, void *arg)
 {
 	FILE *f = fopen(path, mode);
 	int ret = 0;
@@ -30,14 +30,14 @@ static int write_to(const char *path, const char *mode, const struct js *v)
 	if (f == NULL)
 		return -errno;
 	errno = EIO;
-	if (js_write(v, f, 2) < 0 || fflush(f) != 0 || (fsync(fileno(f)) != 0 && errno != EINVAL))
+	if (fn(arg, f) < 0 || fflush(f) != 0 || (fsync(fileno(f)) != 0 && errno != EINVAL))
 		ret = -errno;
 	if (fclose(f) != 0 && ret == 0)
 		ret = -errno;
 	return ret;
 }
 
-int cli_file_write(const char *path, const struct js *v, struct err *e)
+int cli_file_write_by(const char *path, cli_file_fn *fn, void *arg, struct err *e)
 {
 	struct arena a = {0};
 	bool special = is_special(path);
@@ -47,7 +47,7 @@ int cli_file_write(const char *path, const struct js *v, struct err *e)
 	/* Whatever has that name, a link of somebody else's too, is not written through. */
 	if (!special)
 		unlink(target);
-	ret = write_to(target, special ? "we" : "wxe", v);
+	ret = write_to(target, special ? "we" : "wxe", fn, arg);
 	if (ret == 0 && !special && rename(target, path) != 0)
 		ret = -errno;
 	if (ret < 0) {
@@ -57,6 +57,16 @@ int cli_file_write(const char *path, const struct js *v, struct err *e)
 	}
 	arena_done(&a);
 	return ret;
+}
+
+static int write_js(void *arg, FILE *out)
+{
+	return js_write(arg, out, 2);
+}
+
+int cli_file_write(const char *path, const struct js *v, struct err *e)
+{
+	return cli_file_write_by(path, write_js, (void *)(uintptr_t)v, e);
 }
 
 static int read_all(FILE *f, struct buf *b, struct err *e)

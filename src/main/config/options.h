@@ -34,7 +34,8 @@ struct config {
 	bool help, version;
 	/* check, dnssec */
 	unsigned verbose;
-	bool nagios;
+	bool nagios, openmetrics;
+	const char *html, *resume, *only;
 	const char *at; /* a time */
 	bool send;
 	/* policy, deliver */
