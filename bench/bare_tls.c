@@ -6,11 +6,16 @@
  *
  *	bare_tls OCTETS WARM_IN_FLIGHT IN_FLIGHT [memory] < LIST	("ADDRESS DOMAIN HOST" a
  *line)
+ *	bare_tls probe IN_FLIGHT SIGNATURES < LIST
+ *
+ * The second form is the peer of a tester's session: QUIT after the second EHLO. SIGNATURES are the
+ * algorithms that are offered, or "any"; a handshake that the server refuses is done, too.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +60,7 @@ static struct {
 	size_t size;
 	struct bench_list list;
 	size_t next, in_flight, n_done;
-	bool memory;
+	bool memory, probe;
 	struct bench_cost cost;
 } run;
 
@@ -90,7 +95,8 @@ static void begin_next(void);
 
 static void end(struct connection *c)
 {
-	SSL_shutdown(c->ssl);
+	if (SSL_is_init_finished(c->ssl))
+		SSL_shutdown(c->ssl);
 	SSL_free(c->ssl);
 	close(c->fd);
 	free(c);
@@ -138,8 +144,11 @@ static void on_reply(struct connection *c)
 		break;
 	case EHLO_AGAIN:
 		expect(c, "250");
-		say_envelope(c);
-		c->step = ENVELOPE;
+		if (run.probe)
+			say_text(c, "QUIT\r\n");
+		else
+			say_envelope(c);
+		c->step = run.probe ? QUIT : ENVELOPE;
 		break;
 	case ENVELOPE:
 		if (++c->n_replies < 3) {
@@ -216,7 +225,10 @@ static void handshake(struct connection *c)
 		c->step = EHLO_AGAIN;
 		say_text(c, "EHLO sender.lab.invalid\r\n");
 	} else if (SSL_get_error(c->ssl, result) != SSL_ERROR_WANT_READ) {
-		bench_die("%s: handshake failed", c->address);
+		if (!run.probe)
+			bench_die("%s: handshake failed", c->address);
+		ERR_clear_error();
+		end(c);
 	}
 }
 
@@ -299,7 +311,7 @@ static void pass(size_t most)
 	}
 }
 
-static void set_up(size_t size)
+static void make_message(size_t size)
 {
 	char *text = bench_message(size);
 
@@ -308,6 +320,10 @@ static void set_up(size_t size)
 	memcpy(run.message, text, size);
 	memcpy(run.message + size, ".\r\n", 3);
 	free(text);
+}
+
+static void set_up(void)
+{
 	run.epoll = epoll_create1(EPOLL_CLOEXEC);
 	run.ctx = SSL_CTX_new(TLS_client_method());
 	if (run.ctx == NULL || SSL_CTX_set_min_proto_version(run.ctx, TLS1_2_VERSION) != 1 ||
@@ -317,14 +333,32 @@ static void set_up(size_t size)
 	SSL_CTX_set_options(run.ctx, SSL_OP_NO_TICKET);
 }
 
+static int probe(const char *in_flight, const char *signatures)
+{
+	run.probe = true;
+	set_up();
+	if (strcmp(signatures, "any") != 0 && SSL_CTX_set1_sigalgs_list(run.ctx, signatures) != 1)
+		bench_die("OpenSSL does not know %s", signatures);
+	bench_cost_begin(&run.cost);
+	pass(bench_number(in_flight));
+	bench_cost_print(&run.cost, run.n_done);
+	SSL_CTX_free(run.ctx);
+	close(run.epoll);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	bool memory = argc == 5 && strcmp(argv[4], "memory") == 0;
 
 	if (argc != 4 && !memory)
-		bench_die("usage: bare_tls OCTETS WARM_IN_FLIGHT IN_FLIGHT [memory] < LIST");
+		bench_die("usage: bare_tls OCTETS WARM_IN_FLIGHT IN_FLIGHT [memory] < LIST, or "
+			  "bare_tls probe IN_FLIGHT SIGNATURES < LIST");
 	run.list = bench_read_list();
-	set_up(bench_number(argv[1]));
+	if (strcmp(argv[1], "probe") == 0 && !memory)
+		return probe(argv[2], argv[3]);
+	make_message(bench_number(argv[1]));
+	set_up();
 	pass(bench_number(argv[2]));
 	run.memory = memory;
 	bench_cost_begin(&run.cost);

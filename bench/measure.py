@@ -45,7 +45,7 @@ class Sink:
 
     def __init__(self, program: Path, pem: Path, addresses: Sequence[str], log: Path) -> None:
         self.program, self.pem, self.addresses, self.log = program, pem, list(addresses), log
-        self.hold = self.after = 0
+        self.hold = self.after = self.handshakes = 0
         self._process: Process | None = None
 
     def start(self) -> None:
@@ -70,6 +70,7 @@ class Sink:
         if process.popen.returncode != 0 or not lines:
             raise LabError(f"the sink failed: {process.tail()}")
         result = json.loads(lines[-1])
+        self.handshakes = result["handshakes"]  # begun, whether they succeeded or not
         return result["messages"], result["octets"]
 
     def restart(self, hold: int = 0, after: int = 0) -> tuple[int, int]:
@@ -112,7 +113,7 @@ class Bench:
 
     # --- running
 
-    def _run(self, argv: Sequence[str], stdin: bytes) -> tuple[bytes, float, float]:
+    def run(self, argv: Sequence[str], stdin: bytes) -> tuple[bytes, float, float]:
         """Standard output; CPU seconds (user and system) and wall seconds of the whole process."""
         source = self.world.dir / "stdin"
         source.write_bytes(stdin)
@@ -128,9 +129,9 @@ class Bench:
                              f"{errors.read_text(errors='replace')[-500:]}")
         return output.read_bytes(), usage.ru_utime + usage.ru_stime, wall
 
-    def _program(self, argv: Sequence[str], stdin: bytes, count: int) -> tuple[dict, float]:
+    def program(self, argv: Sequence[str], stdin: bytes, count: int) -> tuple[dict, float]:
         """A program of bench/: what it printed, and the CPU seconds of its whole life."""
-        out, cpu, _ = self._run(argv, stdin)
+        out, cpu, _ = self.run(argv, stdin)
         result = json.loads(out)
         if result["done"] != count:
             raise BenchError(f"{argv[0]}: {result['done']} of {count} done")
@@ -142,7 +143,7 @@ class Bench:
         """`daneway policy -`, the list `times` times over: CPU seconds."""
         argv = [str(self.build / "daneway"), "--root-hints", self.roots[0], "--trust-anchor",
                 self.roots[1], "policy", "-"]
-        out, cpu, _ = self._run(argv, self.domain_list * times)
+        out, cpu, _ = self.run(argv, self.domain_list * times)
         outcomes = [json.loads(line)["outcome"] for line in out.splitlines()]
         if outcomes != ["dane"] * (self.n * times):
             raise BenchError(f"policy: not all domains are dane: {set(outcomes)}")
@@ -150,18 +151,18 @@ class Bench:
 
     def bare_unbound(self, times: int = 1) -> float:
         argv = [str(self.build / "bench/bare_unbound"), *self.roots, "2000"]
-        return self._program(argv, self.domain_list * times, self.n * times)[1]
+        return self.program(argv, self.domain_list * times, self.n * times)[1]
 
     # --- (b) deliveries
 
     def deliver_many(self, warm: int, in_flight: int, *more: str) -> dict:
         argv = [str(self.build / "bench/deliver_many"), *self.roots, str(OCTETS), str(warm),
                 str(in_flight), *more]
-        return self._program(argv, self.domain_list, self.n)[0]
+        return self.program(argv, self.domain_list, self.n)[0]
 
     def bare_tls(self, warm: int, in_flight: int, *more: str) -> dict:
         argv = [str(self.build / "bench/bare_tls"), str(OCTETS), str(warm), str(in_flight), *more]
-        return self._program(argv, self.address_list, self.n)[0]
+        return self.program(argv, self.address_list, self.n)[0]
 
     # --- (c) one command
 
@@ -172,7 +173,7 @@ class Bench:
                 f"user@{domain}"]
         line = b"x" * 76 + b"\n"
         body = b"Subject: bench\n\n" + line * (OCTETS // len(line))
-        out, cpu, wall = self._run(argv, body)
+        out, cpu, wall = self.run(argv, body)
         if json.loads(out)["result"] != "delivered":
             raise BenchError(f"deliver: {out.decode()}")
         return cpu, wall

@@ -34,6 +34,13 @@ class Row:
         return Row(name, unit, statistics.median(pair.ours), statistics.median(pair.peer), peer_name,
                    pair.ratio(), goal, (min(pair.ratios), max(pair.ratios)))
 
+    @staticmethod
+    def single(name: str, unit: str, ours: float, peer: float, peer_name: str,
+               goal: float | None = None) -> Row:
+        """Measured once."""
+        ratio = ours / peer
+        return Row(name, unit, ours, peer, peer_name, ratio, goal, (ratio, ratio))
+
     @property
     def met(self) -> bool | None:
         return None if self.goal is None or self.ratio is None else self.ratio <= self.goal
@@ -52,6 +59,8 @@ class Facts:
     rounds: int
     in_flight: int
     memory_in_flight: int
+    shared: int
+    shared_hosts: int
     home: Path
     build: Path
 
@@ -160,6 +169,15 @@ domain or delivery did not end as it should is no result.
 - **open delivery**: by how much the resident memory grows, divided by {f.memory_in_flight} deliveries that all
   wait for the answer to their message.
 - **one `deliver`**: the command from its start to its end: trust anchor, cold DNS from the root, TLS, message.
+- **check --only dane**: the work of a sender without the message: MX, addresses, TLSA, one session with an
+  address. All domains in one `daneway check -`, cold, JSON included. The peer is Postfix's
+  `posttls-finger -l dane`, eight at a time by xargs, with an Unbound that starts empty; its CPU counts.
+- **check**: everything: of each address a session for each of three kinds of key, of which the sink has one.
+  Its bare parts are the questions put to libunbound by `bench/bare_unbound.c` and the same three sessions by
+  `bench/bare_tls.c`.
+- **check, shared hosts**: one run over {f.shared} names below wildcards that share {f.shared_hosts} MX hosts. How
+  many handshakes there were in all, CPU and memory, beside a run over a hundredth of them. Memory grows with
+  the resolver's cache up to its limit; of the CPU, `policy -` on the same names has the resolver's share.
 
 ## To repeat it
 

@@ -7,7 +7,7 @@
  * PEM: certificate and key. HOLD 0: answers at once. Else, after the first AFTER messages, the
  * answer to a message waits until HOLD connections wait for theirs (or no more have come for a
  * second), and a little longer, so that the client's memory can be looked at. On SIGTERM it prints
- * how many messages it took.
+ * how many messages it took, and how many handshakes were begun.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,7 +60,7 @@ static struct {
 	int epoll;
 	size_t hold, after, n_held, n_held_before, quiet;
 	struct connection *held;
-	size_t n_messages, n_octets;
+	size_t n_messages, n_octets, n_handshakes;
 	struct bench_list addresses;
 	struct source *listeners;
 	struct connection *connections;
@@ -198,6 +198,7 @@ static bool serve(struct connection *c)
 
 	if (c->mode == HANDSHAKE) {
 		if (c->ssl == NULL) {
+			run.n_handshakes++;
 			c->ssl = SSL_new(run.ctx);
 			SSL_set_fd(c->ssl, c->source.fd);
 			SSL_set_accept_state(c->ssl);
@@ -357,6 +358,7 @@ int main(int argc, char **argv)
 	while (run.connections != NULL)
 		drop(run.connections);
 	SSL_CTX_free(run.ctx);
-	printf("{\"messages\": %zu, \"octets\": %zu}\n", run.n_messages, run.n_octets);
+	printf("{\"messages\": %zu, \"octets\": %zu, \"handshakes\": %zu}\n", run.n_messages,
+	       run.n_octets, run.n_handshakes);
 	return 0;
 }
