@@ -109,6 +109,11 @@ def site(daneway: Daneway) -> Iterator[Site]:
     made.world.add_zone("crowd.example", [
         "@ MX 10 mx", f"_25._tcp.mx TLSA {TLSA}", f"mx AAAA {six}",
         *[f"mx A 198.51.100.{i}" for i in range(1, 101)]])
+    dead = [made.world.address() for _ in range(60)]  # nobody listens: refused at once
+    alive = made.smtp()
+    made.world.add_zone("backup.example", [
+        "@ MX 10 mx", "@ MX 20 mx2", f"_25._tcp.mx TLSA {TLSA}", f"_25._tcp.mx2 TLSA {TLSA}",
+        f"mx2 A {alive}", *[f"mx A {address}" for address in dead]])
     made.domain("silent", made.raw(lambda conn: conn.recv(1)))
     made.domain("flood", made.raw(_flood_of_hello_requests))
     made.world.start()
@@ -160,6 +165,13 @@ def test_many_addresses_of_one_family(site: Site) -> None:
     assert len(addresses) == 65 and ":" in addresses[-1]
     done = site.run.deliver("b@crowd.example", options=["--timeout", "10"])
     assert (done.code, len(done.json["attempts"])) == (0, 1)
+
+
+def test_dead_addresses_do_not_hide_the_backup(site: Site) -> None:
+    """60 dead addresses of the best host: after 10 of them the next host has its turn."""
+    done = site.run.deliver("b@backup.example", options=["--timeout", "20"])
+    hosts = [attempt["host"] for attempt in done.json["attempts"]]
+    assert (done.code, hosts) == (0, ["mx.backup.example"] * 10 + ["mx2.backup.example"]), done
 
 
 # --- floods

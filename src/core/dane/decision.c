@@ -202,8 +202,7 @@ static void finish_without_host(struct dane_decider *d)
 			cause = &d->hosts[i].out;
 	if (all_absent) {
 		finish(d, DANE_OUTCOME_BOUNCE, "5.4.4", NULL,
-		       arena_printf(&d->arena,
-				    "%s of %s has an address, and DNS answers say so for certain",
+		       arena_printf(&d->arena, "%s of %s has an address, and that is certain",
 				    d->out.n_hosts == 1 ? "no host" : "none of the hosts",
 				    d->request.next_hop));
 		return;

@@ -31,7 +31,7 @@ struct io_loop *io_loop_free(struct io_loop *l);
 void io_loop_run(struct io_loop *l);
 void io_loop_stop(struct io_loop *l);
 
-/* Monotonic time of this turn. */
+/* Monotonic time. */
 usec_t io_now(const struct io_loop *l);
 /* Seconds and microseconds since 1970, UTC. */
 usec_t io_unix_now(void);

@@ -355,7 +355,8 @@ static void next_address(struct destination *d)
 			skip_host(d, h);
 			continue;
 		}
-		if (d->address < h->n_addresses && d->n_tried < SEND_ATTEMPTS_MAX) {
+		if (d->address < h->n_addresses && d->address < SEND_HOST_ADDRESSES_MAX &&
+		    d->n_tried < SEND_ATTEMPTS_MAX) {
 			connect_current(d);
 			d->address++;
 			return;

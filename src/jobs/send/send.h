@@ -15,8 +15,13 @@
 #include "edge/tls/conn.h"
 
 enum {
-	SEND_ATTEMPTS_MAX = 50, /* addresses tried for one destination (RFC 5321 section 5.1) */
-	SEND_BATCH = 100,       /* recipients in one transaction (RFC 5321 section 4.5.3.1.8) */
+	/*
+	 * Addresses tried for one destination, and of one host, so that a host with dozens of dead
+	 * ones does not hide the others (RFC 5321 section 5.1 allows a limit).
+	 */
+	SEND_ATTEMPTS_MAX = 50,
+	SEND_HOST_ADDRESSES_MAX = 10,
+	SEND_BATCH = 100, /* recipients in one transaction (RFC 5321 section 4.5.3.1.8) */
 };
 
 struct send_env {

@@ -340,6 +340,9 @@ static int finish(struct run *run)
 	if (run->interrupted)
 		fprintf(stderr, "daneway: interrupted; %zu domains are done, %zu were under way\n",
 			check_count_all(count), run->in_flight);
+	if (code == 0 && run->lines != NULL && cli_lines_error(run->lines) < 0)
+		code = cli_fail(CLI_CONFIG, "standard input: %s",
+				strerror(-cli_lines_error(run->lines)));
 	/* An empty list is no trouble. */
 	if (code == 0 && run->failed_save)
 		code = CLI_WRITE;
