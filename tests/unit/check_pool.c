@@ -53,13 +53,14 @@ struct fixture {
 	int fd;
 };
 
-static void setup(struct fixture *f, size_t kept)
+static void setup_with(struct fixture *f, size_t kept, size_t weight)
 {
 	struct check_pool_options o = {
 		.helo = {MAIL_DOMAIN_NAME, "localhost", "localhost"},
 		.connect_timeout = usec_seconds(5),
 		.timeout = usec_seconds(10),
 		.kept = kept,
+		.weight = weight,
 	};
 	struct err e;
 
@@ -67,6 +68,11 @@ static void setup(struct fixture *f, size_t kept)
 	f->loop = io_loop_new();
 	f->tls = tls_context_new(&e);
 	f->pool = check_pool_new(f->loop, f->tls, &o);
+}
+
+static void setup(struct fixture *f, size_t kept)
+{
+	setup_with(f, kept, 0);
 }
 
 static void teardown(struct fixture *f)
@@ -139,6 +145,28 @@ static void facts_are_bounded(void **state)
 	teardown(&f);
 }
 
+/* Also by what they weigh: here a few hundred octets each. */
+static void facts_are_bounded_by_weight(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup_with(&f, 0, 100);
+	assert_int_equal(ask(&f, "127.0.0.1", "a", TLS_KEY_ANY), 1);
+	assert_int_equal(ask(&f, "127.0.0.1", "a", TLS_KEY_ANY), 1); /* too heavy to be kept */
+	teardown(&f);
+	setup_with(&f, 0, 3000);
+	for (int i = 0; i < 50; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(ask(&f, "127.0.0.1", name, TLS_KEY_ANY), 1);
+	}
+	assert_int_equal(ask(&f, "127.0.0.1", "n49", TLS_KEY_ANY), 0);
+	assert_int_equal(ask(&f, "127.0.0.1", "n0", TLS_KEY_ANY), 1);
+	teardown(&f);
+}
+
 /* Who asks no more is not told; what nobody wants is not connected to. */
 static void cancelled(void **state)
 {
@@ -171,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_session_a_question),
 		cmocka_unit_test(facts_are_bounded),
+		cmocka_unit_test(facts_are_bounded_by_weight),
 		cmocka_unit_test(cancelled),
 	};
 

@@ -178,6 +178,18 @@ void tls_chain_freep(struct tls_chain **c)
 	tls_chain_free(*c);
 }
 
+size_t tls_chain_octets(const struct tls_chain *c)
+{
+	size_t octets = 0;
+
+	for (int i = 0; c != NULL && i < sk_X509_num(c->certs); i++) {
+		int n = i2d_X509(sk_X509_value(c->certs, i), NULL);
+
+		octets += n > 0 ? (size_t)n : 0;
+	}
+	return octets;
+}
+
 size_t tls_chain_count(const struct tls_chain *c)
 {
 	return (size_t)sk_X509_num(c->certs);

@@ -24,6 +24,8 @@ struct tls_chain *tls_chain_free(struct tls_chain *c);
 struct tls_chain *tls_chain_copy(const struct tls_chain *c); /* NULL gives NULL */
 void tls_chain_freep(struct tls_chain **c);
 size_t tls_chain_count(const struct tls_chain *c);
+/* Of all certificates as DER; 0 for NULL. */
+size_t tls_chain_octets(const struct tls_chain *c);
 /*
  * The certificate that a record of this usage speaks of: the first for DANE-EE, the last CA
  * certificate for DANE-TA (-ENOENT if the chain has none).

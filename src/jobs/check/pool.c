@@ -24,6 +24,7 @@ struct shared {
 	struct io_timer *limit, *finish;
 	bool late; /* the limit has ended it */
 	struct check_facts facts;
+	size_t octets;              /* of its chain */
 	struct check_wait *waiting; /* without those that are in the pool's ready list */
 	size_t n_ready;             /* of those: the facts must stay until they are heard */
 	struct shared *older, *newer;
@@ -42,10 +43,10 @@ struct check_pool {
 	struct tls_context *tls;
 	struct check_pool_options options;
 	struct check_places *places;
-	void *tree;                     /* of struct shared */
-	struct shared *oldest, *newest; /* DONE, by last use */
-	struct shared *running;         /* linked by older and newer too */
-	size_t n_kept, count;
+	void *tree;                            /* of struct shared */
+	struct shared *oldest, *newest;        /* DONE, by last use */
+	struct shared *running;                /* linked by older and newer too */
+	size_t n_kept, weight, count;          /* `weight` of those that are DONE */
 	struct check_wait *ready, *last_ready; /* whose facts are there */
 	struct io_timer *deliver;
 };
@@ -66,6 +67,12 @@ static int compare(const void *left, const void *right)
 	return n != 0 ? n : (int)a->lax - (int)b->lax;
 }
 
+/* About: a certificate in memory is some three times as long as its DER. */
+static size_t weight_of(const struct shared *s)
+{
+	return sizeof(*s) + s->arena.used + 4 * s->octets;
+}
+
 static void kept_remove(struct check_pool *p, struct shared *s)
 {
 	if (s->older != NULL)
@@ -78,6 +85,7 @@ static void kept_remove(struct check_pool *p, struct shared *s)
 		p->newest = s->older;
 	s->older = s->newer = NULL;
 	p->n_kept--;
+	p->weight -= weight_of(s);
 }
 
 static void kept_add(struct check_pool *p, struct shared *s)
@@ -89,6 +97,7 @@ static void kept_add(struct check_pool *p, struct shared *s)
 		p->oldest = s;
 	p->newest = s;
 	p->n_kept++;
+	p->weight += weight_of(s);
 }
 
 static void running_add(struct shared *s)
@@ -157,7 +166,7 @@ static void trim(struct check_pool *p)
 {
 	struct shared *s = p->oldest;
 
-	while (s != NULL && p->n_kept > p->options.kept) {
+	while (s != NULL && (p->n_kept > p->options.kept || p->weight > p->options.weight)) {
 		struct shared *next = s->newer;
 
 		if (s->n_ready == 0) {
@@ -268,6 +277,7 @@ static void on_finish(void *arg)
 
 	s->facts.report = check_report_copy(&s->arena, &r);
 	s->facts.chain = probe_session_chain(s->session);
+	s->octets = tls_chain_octets(s->facts.chain);
 	if (s->late) {
 		s->facts.report.smtp.text = too_slow;
 		if (!r.connected)
@@ -348,6 +358,8 @@ struct check_pool *check_pool_new(struct io_loop *l, struct tls_context *tls,
 	p->options = *o;
 	if (o->kept == 0)
 		p->options.kept = CHECK_POOL_KEPT;
+	if (o->weight == 0)
+		p->options.weight = CHECK_POOL_WEIGHT;
 	limits.network = o->network > 0 ? o->network : CHECK_POOL_NETWORK;
 	limits.all = o->sessions > 0 ? o->sessions : sessions_by_descriptors();
 	p->places = check_places_new(&limits, begin_session);

@@ -8,8 +8,8 @@
  * handshake does not depend on records. A server that fails it may still do for `may`; only then
  * the lax question is a session of its own.
  *
- * Bounded: finished facts are kept up to CHECK_POOL_KEPT, the least recently used go first;
- * sessions by places.h. One loop owns it.
+ * Bounded: finished facts are kept up to a number and up to a weight (a server decides how long its
+ * chain is), the least recently used go first; sessions by places.h. One loop owns it.
  */
 #pragma once
 
@@ -19,8 +19,9 @@
 #include "jobs/probe/session.h"
 
 enum {
-	CHECK_POOL_KEPT = 5000,     /* facts: a chain of three takes some 15 KiB */
-	CHECK_POOL_NETWORK = 8,     /* sessions with one /24 or /48 at a time */
+	CHECK_POOL_KEPT = 5000,                /* facts */
+	CHECK_POOL_WEIGHT = 100 * 1024 * 1024, /* octets of all of them, about */
+	CHECK_POOL_NETWORK = 8,                /* sessions with one /24 or /48 at a time */
 	CHECK_POOL_SESSIONS = 1000, /* at most, at a time; fewer where descriptors are few */
 };
 
@@ -41,8 +42,8 @@ struct check_facts {
 struct check_pool_options {
 	struct mail_domain helo;
 	usec_t connect_timeout;
-	usec_t timeout;                 /* of one session */
-	size_t kept, network, sessions; /* 0: the numbers above */
+	usec_t timeout;                         /* of one session */
+	size_t kept, weight, network, sessions; /* 0: the numbers above */
 };
 
 struct check_pool;
