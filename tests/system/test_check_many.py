@@ -239,8 +239,9 @@ def test_memory_does_not_grow_with_the_list(many: Program) -> None:
     few, more = (1000, 3000) if SHORT else (2000, 10000)
     small, large = peak(few), peak(more)
     assert sum(connections(servers).values()) == 2 * 2 * KEY_TYPES
-    # KiB: the resolver's cache. AddressSanitizer keeps what is freed.
-    assert large - small < 1.5 * (more - few) * many.memory_factor, (small, large)
+    # KiB; the cache has some 0.4 a domain, and what is in flight at a time varies by 15 MiB.
+    # AddressSanitizer keeps what is freed.
+    assert large - small < 3 * (more - few) * many.memory_factor, (small, large)
 
 
 # --- resuming, stopping ---------------------------------------------------------------------------
