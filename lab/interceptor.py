@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import select
 import socket
 import ssl
 import struct
@@ -243,26 +244,41 @@ def _reply(answers: Any) -> bytes:
             return text
 
 
+def _receive(source: socket.socket) -> bytes | None:
+    """What is there now; None if nothing is (a TLS ticket makes a socket readable too)."""
+    source.setblocking(False)
+    try:
+        return source.recv(65536)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+        return None
+    finally:
+        source.setblocking(True)
+
+
 def _both(client: socket.socket, server: socket.socket, read: Any) -> None:
-    """Copies in both directions until either side ends."""
-    def copy(source: socket.socket, sink: socket.socket, note: Any) -> None:
-        try:
-            while data := source.recv(65536):
-                if note:
-                    note(data)
-                sink.sendall(data)
-        except OSError:
-            pass
-        for sock in (source, sink):
+    """Copies in both directions until either side ends. One thread: a TLS connection must not be
+    read in one and written in another."""
+    other = {client: server, server: client}
+    try:
+        while True:
+            ready = [s for s in other if isinstance(s, ssl.SSLSocket) and s.pending()]
+            for source in ready or select.select(list(other), [], [])[0]:
+                data = _receive(source)
+                if data is None:
+                    continue
+                if not data:
+                    return
+                if source is client:
+                    read(data)
+                other[source].sendall(data)
+    except OSError:
+        pass
+    finally:
+        for sock in other:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-    back = threading.Thread(target=copy, args=(server, client, None), daemon=True)
-    back.start()
-    copy(client, server, read)
-    back.join()
 
 
 if __name__ == "__main__":
