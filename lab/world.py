@@ -187,6 +187,14 @@ class World:
         self.add_daemon(server)
         return server
 
+    def add_secondary(self, name: str = "secondary") -> Knot:
+        """A second real name server, for zones that the test puts there itself: an old version
+        of one, say. Use its address in `servers` of add_zone."""
+        address = self.address()
+        name = f"{name}-{address}"
+        return self.add_daemon(Knot(name, self.dir / f"knot-{name}",
+                                    self.logs / f"knot-{name}.log", [address]))
+
     def add_resolver(self, address: str = "127.0.0.1", via: Sequence[str] = ()) -> Unbound:
         """A validating resolver. The lab has none of its own accord: daneway must not want one."""
         name = f"unbound-{len(self.daemons)}"

@@ -477,15 +477,14 @@ static void on_begin(void *arg)
 
 static void add_root(struct check_chain *c)
 {
+	const struct check_trust *trust = &c->request.trust;
 	struct check_zone *root = check_chain_add_zone(c, ".", NULL);
 
-	for (size_t i = 0; i < c->request.n_roots; i++)
-		check_chain_add_server(c, root, c->request.roots[i].name,
-				       c->request.roots[i].address);
-	root->ds_set.rr =
-		arena_calloc(&c->arena, c->request.n_anchors + 1, sizeof(*root->ds_set.rr));
-	for (size_t i = 0; i < c->request.n_anchors; i++)
-		root->ds_set.rr[root->ds_set.n++] = &c->request.anchors[i];
+	for (size_t i = 0; i < trust->n_roots; i++)
+		check_chain_add_server(c, root, trust->roots[i].name, trust->roots[i].address);
+	root->ds_set.rr = arena_calloc(&c->arena, trust->n_anchors + 1, sizeof(*root->ds_set.rr));
+	for (size_t i = 0; i < trust->n_anchors; i++)
+		root->ds_set.rr[root->ds_set.n++] = &trust->anchors[i];
 	root->ds_security = DANE_SECURE;
 }
 
@@ -531,14 +530,4 @@ struct check_chain *check_chain_free(struct check_chain *c)
 	arena_done(&c->arena);
 	free(c);
 	return NULL;
-}
-
-enum dane_security check_chain_verdict(const struct check_chain *c)
-{
-	enum dane_security s = DANE_SECURE;
-
-	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
-		if (l->origin == NULL)
-			s = check_chain_worse(s, l->whole);
-	return c->stopped != NULL ? check_chain_worse(s, DANE_FAILED) : s;
 }

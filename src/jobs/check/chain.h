@@ -24,14 +24,19 @@ struct check_root {
 	const char *name, *address;
 };
 
-struct check_chain_request {
-	const char *name; /* core/dane/name.h */
-	uint16_t type;    /* 0: the addresses, A and AAAA */
-	bool mail;        /* MX, and of each host addresses and TLSA; `type` is then 0 */
+/* Where a walk begins. */
+struct check_trust {
 	const struct check_root *roots;
 	size_t n_roots;
 	const struct dns_rr *anchors; /* DS and DNSKEY of the root */
 	size_t n_anchors;
+};
+
+struct check_chain_request {
+	const char *name; /* core/dane/name.h */
+	uint16_t type;    /* 0: the addresses, A and AAAA */
+	bool mail;        /* MX, and of each host addresses and TLSA; `type` is then 0 */
+	struct check_trust trust;
 	usec_t timeout;  /* of one question to one server */
 	usec_t deadline; /* of all, io_now's clock */
 };
@@ -49,6 +54,29 @@ struct check_chain *check_chain_free(struct check_chain *c);
 
 /* When it is over: the worst of the names looked up (bogus, failed, insecure, secure). */
 enum dane_security check_chain_verdict(const struct check_chain *c);
+
+/* Why not all was looked at, in words; NULL: all was. */
+const char *check_chain_stopped(const struct check_chain *c);
+size_t check_chain_zones(const struct check_chain *c);
+/* Addresses of name servers, those of a server of several zones once for each. */
+size_t check_chain_addresses(const struct check_chain *c);
+
+/*
+ * The first end, in Unix seconds, of a signature that the names looked up need, in the zones that
+ * hold them; of several valid ones over the same records the last counts. 0: none. `record`:
+ * "_25._tcp.mx.example.org TLSA".
+ */
+int64_t check_chain_signatures_end(const struct check_chain *c, const char **record);
+
+/* What some of a zone's servers answer to the question for TLSA, by itself. */
+struct check_chain_answer {
+	const char *owner, *host; /* where an alias led, if one did; the MX host */
+	const char *servers;      /* "ns1.example.org[192.0.2.1]" */
+	const struct dane_answer *answer;
+};
+/* For every TLSA lookup, one for each different answer. Lives in the arena. */
+size_t check_chain_tlsa(const struct check_chain *c, struct arena *a,
+			const struct check_chain_answer **ret);
 
 /*
  * Puts what was found under `parent` (NULL: the root). `detail`: 0 zones and faults, 1 DS, keys

@@ -39,10 +39,20 @@ struct check_reply {
 	struct span canonical; /* the same for the same answer */
 };
 
+/* Pointers into messages. */
+struct check_set {
+	const struct dns_rr **rr;
+	size_t n;
+};
+
 /* One answer, and which servers give it. */
 struct check_variant {
 	const struct dns_message *message;
 	check_mask servers;
+	/* Of what is looked up, when it is judged. */
+	enum dane_security security;
+	enum dane_content content;
+	struct check_set records;
 };
 
 /* One question to all servers of a zone. */
@@ -77,12 +87,6 @@ struct check_notes {
 	struct check_note *first, *last;
 };
 
-/* Pointers into messages. */
-struct check_set {
-	const struct dns_rr **rr;
-	size_t n;
-};
-
 struct check_zone {
 	const char *name;
 	struct span wire;
@@ -100,7 +104,9 @@ struct check_zone {
 	struct check_set keys;          /* with which its data is judged */
 	bool has_keys;                  /* some server has a DNSKEY RRset */
 	enum dane_security security;
-	const char *why; /* not secure */
+	const char *why;             /* not secure */
+	int64_t signatures_end;      /* the first, Unix seconds; 0: none seen */
+	const char *signatures_over; /* whose */
 	struct check_notes notes;
 	struct check_zone *next;
 };

@@ -229,6 +229,24 @@ static void note_signature(const struct judging *j, const struct dns_checked_sig
 				   : spare_detail(c, s));
 }
 
+/* The last end of the valid ones counts, the first of all RRsets. */
+static void note_end(const struct judging *j, const struct dns_checked_signature *checked, size_t n)
+{
+	int64_t end = 0, left;
+
+	for (size_t i = 0; i < n; i++) {
+		if (checked[i].result != DNS_SIGNATURE_VALID)
+			continue;
+		left = dns_date_distance(checked[i].rrsig.expiration, j->c->verify.now);
+		if (end == 0 || j->c->verify.now + left > end)
+			end = j->c->verify.now + left;
+	}
+	if (end == 0 || (j->zone->signatures_end != 0 && j->zone->signatures_end <= end))
+		return;
+	j->zone->signatures_end = end;
+	j->zone->signatures_over = j->record;
+}
+
 struct check_proved check_chain_prove(struct check_chain *c, struct check_zone *z,
 				      const struct dns_section *s, const struct check_set *set,
 				      struct check_notes *notes, check_mask servers, bool quiet)
@@ -257,6 +275,8 @@ struct check_proved check_chain_prove(struct check_chain *c, struct check_zone *
 			note_dates(&j, &checked[i].rrsig);
 		proved = (struct check_proved){true, checked[i].rrsig.labels};
 	}
+	if (!quiet)
+		note_end(&j, checked, n);
 	for (size_t i = 0; i < n && !quiet; i++) {
 		struct check_note *told;
 
@@ -518,6 +538,9 @@ void check_chain_judge_lookup(struct check_chain *c, struct check_lookup *l)
 	for (size_t i = 0; i < l->ask->n_variants; i++) {
 		struct verdict r = judge_variant(c, l, &l->ask->variants[i]);
 
+		l->ask->variants[i].security = r.security;
+		l->ask->variants[i].content = r.content;
+		l->ask->variants[i].records = r.records;
 		if (!any || (best.security == DANE_FAILED && r.security != DANE_FAILED) ||
 		    (r.security != DANE_FAILED && is_better(&r, &best)))
 			best = r;

@@ -168,6 +168,20 @@ static const char *sentence(struct arena *a, const char *text, const char *fille
 	return filled;
 }
 
+static struct check_finding *hang(struct check_tree *t, struct check_finding *parent,
+				  struct check_finding *f)
+{
+	if (parent == NULL)
+		parent = &t->root;
+	if (parent->last != NULL)
+		parent->last->next = f;
+	else
+		parent->children = f;
+	parent->last = f;
+	f->parent = parent;
+	return f;
+}
+
 struct check_finding *check_add(struct check_tree *t, struct check_finding *parent,
 				enum check_kind kind, const char *subject, ...)
 {
@@ -189,15 +203,72 @@ struct check_finding *check_add(struct check_tree *t, struct check_finding *pare
 	f->detail = sentence(&t->arena, text->detail, fill(&t->arena, text->detail, list, n));
 	f->fix = fill(&t->arena, text->fix, list, n);
 	f->postfix = fill(&t->arena, text->postfix, list, n);
-	if (parent == NULL)
-		parent = &t->root;
-	if (parent->last != NULL)
-		parent->last->next = f;
-	else
-		parent->children = f;
-	parent->last = f;
-	f->parent = parent;
-	return f;
+	return hang(t, parent, f);
+}
+
+static const char *keep(struct check_tree *t, const char *text)
+{
+	return text != NULL ? arena_strdup(&t->arena, text) : NULL;
+}
+
+struct check_finding *check_tree_copy(struct check_tree *t, struct check_finding *parent,
+				      const struct check_finding *f)
+{
+	struct check_finding *copy = arena_alloc(&t->arena, sizeof(*copy));
+
+	copy->kind = f->kind;
+	copy->subject = keep(t, f->subject);
+	copy->title = keep(t, f->title);
+	copy->detail = keep(t, f->detail);
+	copy->fix = keep(t, f->fix);
+	return hang(t, parent, copy);
+}
+
+/* The next that is not below `f`; NULL: there is none. */
+static const struct check_finding *beside(const struct check_tree *t, const struct check_finding *f,
+					  unsigned *depth)
+{
+	while (f->next == NULL) {
+		f = f->parent;
+		if (f == &t->root)
+			return NULL;
+		(*depth)--;
+	}
+	return f->next;
+}
+
+static bool is_in_order(const struct check_tree *t, const struct check_finding *f)
+{
+	const struct check_finding *end;
+	unsigned depth = 0;
+
+	end = beside(t, f, &depth);
+	for (; f != end; f = check_tree_next(t, f, &depth))
+		if (check_text_of(f->kind)->status >= CHECK_WARN)
+			return false;
+	return true;
+}
+
+void check_tree_graft(struct check_tree *t, struct check_finding *parent,
+		      const struct check_tree *from, bool all)
+{
+	struct check_finding *at = parent; /* where the next of its depth goes */
+	const struct check_finding *f = from->root.children;
+	unsigned depth = 0, before = 0;
+
+	while (f != NULL) {
+		if (!all && is_in_order(from, f)) {
+			f = beside(from, f, &depth);
+			continue;
+		}
+		if (depth > before)
+			at = at->last; /* a child of the one before */
+		for (; before > depth; before--)
+			at = at->parent;
+		before = depth;
+		check_tree_copy(t, at, f);
+		f = check_tree_next(from, f, &depth);
+	}
 }
 
 const struct check_finding *check_tree_next(const struct check_tree *t,

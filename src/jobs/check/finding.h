@@ -94,6 +94,13 @@ struct check_finding *check_add(struct check_tree *t, struct check_finding *pare
 				enum check_kind kind, const char *subject, ...)
 	__attribute__((sentinel));
 
+/* As it is, without its children; what senders would say is left out. */
+struct check_finding *check_tree_copy(struct check_tree *t, struct check_finding *parent,
+				      const struct check_finding *f);
+/* All of another tree, under `parent`; or what is not in order, with what it stands under. */
+void check_tree_graft(struct check_tree *t, struct check_finding *parent,
+		      const struct check_tree *from, bool all);
+
 /* The verdict on a mail domain, from the effects of all findings. */
 enum check_verdict check_tree_verdict(const struct check_tree *t);
 

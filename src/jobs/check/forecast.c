@@ -33,6 +33,28 @@ static void note_session(const struct check_view *v, const struct check_probe *p
 	}
 }
 
+static bool signatures_end_first(const struct check_view *v, const struct end *other)
+{
+	int64_t end = v->servers != NULL ? v->servers->signatures_end : 0;
+
+	return end != 0 && (other->when == 0 || end < other->when);
+}
+
+/* Signatures end first almost everywhere, and are renewed: what comes after them is told too. */
+static void write_signatures(const struct check_view *v, const struct end *after)
+{
+	struct arena *a = &v->tree->arena;
+	const char *then = "";
+
+	if (after->when != 0)
+		then = arena_printf(a, ". After that, on %s: %s", check_time(v, after->when),
+				    after->why);
+	check_add(v->tree, NULL, CHECK_FORECAST_SIGNATURES, v->request->domain, "when",
+		  check_time(v, v->servers->signatures_end), "why",
+		  arena_printf(a, "The signature over %s ends then", v->servers->signatures_over),
+		  "then", then, NULL);
+}
+
 void check_forecast(const struct check_view *v)
 {
 	enum check_verdict now = check_tree_verdict(v->tree);
@@ -49,10 +71,9 @@ void check_forecast(const struct check_view *v)
 		    p->verdict.depth < (int)tls_chain_count(p->chain))
 			note_session(v, p, &first);
 	}
-	if (v->signatures_end != 0)
-		note(&first, (struct end){v->signatures_end, v->signatures_why,
-					  "Have the zone signed anew before."});
-	if (first.when != 0)
+	if (signatures_end_first(v, &first))
+		write_signatures(v, &first);
+	else if (first.when != 0)
 		check_add(v->tree, NULL, CHECK_FORECAST_BREAKS, v->request->domain, "when",
 			  check_time(v, first.when), "why", first.why, "fix", first.fix, NULL);
 	else if (now == CHECK_VERDICT_DANE)

@@ -375,5 +375,6 @@ void check_mail_tree(const struct check_view *v)
 	for (size_t i = 0; i < d->n_hosts; i++)
 		write_host(v, mx, &d->hosts[i]);
 	check_lint_domain(v, mx);
+	check_servers_tree(v);
 	check_forecast(v);
 }

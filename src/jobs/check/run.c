@@ -34,8 +34,10 @@ struct check_run {
 	struct lane *lanes;
 	size_t n_lanes, n_done;
 	struct check_extra *extra;
+	struct check_walk *walk; /* NULL: over, or not asked for */
+	struct check_servers *servers;
 	struct check_rehearsals *rehearsals;
-	bool extra_done;
+	bool extra_done, walk_runs;
 	struct check_probe *probes;
 	size_t n_probes;
 	struct io_timer *deadline, *end;
@@ -106,6 +108,7 @@ static struct check_view view_of(const struct check_run *r)
 		.probes = r->probes,
 		.n_probes = r->n_probes,
 		.extra = r->extra,
+		.servers = r->servers,
 		.rehearsals = r->rehearsals,
 		.options = r->options,
 		.tls = r->env->tls,
@@ -158,7 +161,7 @@ static void on_rehearsed(void *arg)
 /* All servers are tested and all further questions answered; then --to, if it is asked for. */
 static void finish_if_all(struct check_run *r)
 {
-	if (r->n_done < r->n_lanes || !r->extra_done || r->rehearsals != NULL)
+	if (r->n_done < r->n_lanes || !r->extra_done || r->walk != NULL || r->rehearsals != NULL)
 		return;
 	if (r->options->inbound == NULL) {
 		finish(r);
@@ -177,6 +180,40 @@ static void on_extra(void *arg)
 	r->extra_done = true;
 	clock_stand(r);
 	finish_if_all(r);
+}
+
+/* --- name servers one by one ------------------------------------------------------------------ */
+
+static void on_walk_begun(void *arg)
+{
+	struct check_run *r = arg;
+
+	r->walk_runs = true;
+	clock_run(r);
+}
+
+static void on_walked(void *arg, struct check_servers *servers)
+{
+	struct check_run *r = arg;
+
+	r->walk = NULL;
+	r->servers = servers;
+	if (r->options->at != 0) /* by then they are renewed or not, which nobody knows */
+		servers->signatures_end = 0;
+	clock_stand(r);
+	finish_if_all(r);
+}
+
+static const struct check_walk_ops walk_ops = {.begun = on_walk_begun, .done = on_walked};
+
+static void walk_give_up(struct check_run *r)
+{
+	if (r->walk == NULL)
+		return;
+	if (r->walk_runs)
+		clock_stand(r);
+	r->walk = check_walks_cancel(r->walk);
+	r->servers = check_servers_unfinished("The time for the whole domain is over");
 }
 
 /* --- one address ------------------------------------------------------------------------------ */
@@ -370,6 +407,7 @@ static void on_deadline(void *arg)
 	for (size_t i = 0; i < r->n_lanes; i++)
 		if (r->lanes[i].wait != NULL)
 			give_up(&r->lanes[i]);
+	walk_give_up(r);
 	finish(r);
 }
 
@@ -398,6 +436,8 @@ struct check_run *check_run_new(const struct check_env *env, const struct check_
 	r->deadline = io_timer_new(env->loop, on_deadline, r);
 	r->end = io_timer_new(env->loop, on_end, r);
 	clock_run(r); /* for the decision */
+	if (env->walks != NULL && !o->only_dane)
+		r->walk = check_walks_ask(env->walks, r->request.domain, &walk_ops, r);
 	/* The DNS may take half of the time, so that servers can be tested in the other half. */
 	r->decide = probe_decide_new(env->loop, env->resolver, &r->request,
 				     usec_add(r->began, o->timeout / 2), on_decision, r);
@@ -428,6 +468,7 @@ struct check_run *check_run_replay(const struct check_env *env, const struct che
 	r->probes = r->saved.probes;
 	r->n_probes = r->saved.n_probes;
 	r->extra = r->saved.extra;
+	r->servers = r->saved.servers;
 	r->now = r->saved.now;
 	check_tree_init(&r->tree, dane_decider_request(r->decider)->domain);
 	make_tree(r);
@@ -440,6 +481,8 @@ static void free_live(struct check_run *r)
 		check_pool_cancel(r->lanes[i].wait);
 	for (size_t i = 0; i < r->n_probes; i++)
 		tls_chain_free(r->probes[i].chain);
+	check_walks_cancel(r->walk);
+	check_servers_free(r->servers);
 	check_extra_free(r->extra); /* these two point into the decision */
 	check_rehearsals_free(r->rehearsals);
 	probe_decide_free(r->decide);

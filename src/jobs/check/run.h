@@ -12,6 +12,7 @@
 #include "jobs/check/finding.h"
 #include "jobs/check/pool.h"
 #include "jobs/check/rehearse.h"
+#include "jobs/check/walks.h"
 #include "jobs/check/write.h"
 #include "jobs/probe/session.h"
 
@@ -24,6 +25,7 @@ struct check_env {
 	struct dns_resolver *resolver;
 	struct tls_context *tls;
 	struct check_pool *pool;
+	struct check_walks *walks; /* NULL: name servers are not asked one by one */
 };
 
 struct check_options {
@@ -33,7 +35,8 @@ struct check_options {
 	/* What a sender would do and no more: one session an address, whatever key it shows. */
 	bool only_dane;
 	struct mail_domain helo;
-	int64_t at; /* Unix seconds at which certificates are judged; 0: now */
+	unsigned detail; /* of name servers: 0 only what is not in order, 1 and more as dnssec -v */
+	int64_t at;      /* Unix seconds at which certificates are judged; 0: now */
 	/* What if: would this chain match, would these records? NULL, 0: not asked. */
 	const struct tls_chain *cert;
 	const struct dane_tlsa *records;

@@ -146,6 +146,8 @@ struct js *check_save(const struct check_view *v)
 		if (check_extra_at(v->extra, i)->answer != NULL)
 			js_push(extra, extra_json(check_extra_at(v->extra, i)));
 	js_set(saved, "extra", extra);
+	if (v->servers != NULL)
+		js_set(saved, "servers", check_servers_save(v->servers));
 	return saved;
 }
 
@@ -304,7 +306,12 @@ int check_restore(const struct js *saved, struct check_saved *ret, struct err *e
 		return -EINVAL;
 	if (read_sessions(ret, js_get(saved, "sessions"), e) < 0)
 		return -EINVAL;
-	return read_extra(ret, js_get(saved, "extra"), e);
+	if (read_extra(ret, js_get(saved, "extra"), e) < 0)
+		return -EINVAL;
+	if (!js_is_object(js_get(saved, "servers")))
+		return 0;
+	ret->servers = check_servers_restore(js_get(saved, "servers"), e);
+	return ret->servers != NULL ? 0 : -EINVAL;
 }
 
 void check_saved_done(struct check_saved *s)
@@ -312,6 +319,7 @@ void check_saved_done(struct check_saved *s)
 	for (size_t i = 0; i < s->n_probes; i++)
 		tls_chain_free(s->probes[i].chain);
 	check_extra_free(s->extra);
+	check_servers_free(s->servers);
 	dane_decider_free(s->decider);
 	arena_done(&s->arena);
 	*s = (struct check_saved){0};

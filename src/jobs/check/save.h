@@ -6,7 +6,7 @@
 
 #include "jobs/check/view.h"
 
-/* {"format": "daneway-check 1", "time", "decision", "sessions", "extra"} */
+/* {"format": "daneway-check 1", "time", "decision", "sessions", "extra", "servers"} */
 struct js *check_save(const struct check_view *v);
 
 /* What a file holds, read back. */
@@ -16,6 +16,7 @@ struct check_saved {
 	struct check_probe *probes;
 	size_t n_probes;
 	struct check_extra *extra;
+	struct check_servers *servers; /* NULL: not asked for */
 	int64_t now;
 };
 

@@ -198,8 +198,28 @@
 	X(CERT_ENDS_HARMLESSLY, "cert.ends-harmlessly", INFO, NONE, "The certificate's end does not count", \
 	  "{key} key: it ends on {end}. With usage 3 records (DANE-EE) dates do not count (RFC 7672 section 3.1.1); " \
 	  "other senders may care.", NULL, NULL, NULL, NULL) \
+	/* name servers one by one; the texts of what is wrong are those of the chain debugger */ \
+	X(SERVERS_ALIKE, "servers.alike", PASS, NONE, "All name servers answer alike, and as they should", \
+	  "{addresses} addresses of name servers of {zones} zones were asked, over UDP and TCP.", NULL, NULL, NULL, NULL) \
+	X(SERVERS_TROUBLE, "servers.trouble", INFO, NONE, "Not all name servers answer as they should", \
+	  "{addresses} addresses of name servers of {zones} zones were asked, over UDP and TCP.", NULL, NULL, NULL, NULL) \
+	X(SERVERS_UNFINISHED, "servers.unfinished", WARN, NONE, "The name servers could not be asked one by one", \
+	  "{detail}.", "Ask again with a longer --timeout, or: daneway dnssec --mail", NULL, NULL, NULL) \
+	X(SERVERS_TLSA_OTHER, "servers.tlsa-other", FAIL, BROKEN, "A name server has other TLSA records, and they do not match", \
+	  "{servers}: the answer to {owner} TLSA is {records}, validly signed, and the MX host's certificate does not match it. Senders whose resolver asks there delay mail.", \
+	  "Have the servers named take over the last version of the zone (see NOTIFY, the transfer and the serial), or take them out of its NS records.", \
+	  "Server certificate not trusted", CHECK_DEFER_323, "certificate-not-trusted") \
+	X(SERVERS_TLSA_OTHER_MATCH, "servers.tlsa-other-match", WARN, NONE, "A name server has other TLSA records, which match too", \
+	  "{servers}: the answer to {owner} TLSA is {records}, validly signed.", \
+	  "Have all servers of the zone serve the same version, before a key is changed.", NULL, NULL, NULL) \
+	X(SERVERS_TLSA_DENIED, "servers.tlsa-denied", WARN, NO_DANE, "A name server denies the TLSA records that the others have", \
+	  "{servers}: validly signed, there is no record at {owner} TLSA. Senders whose resolver asks there deliver without DANE.", \
+	  "Have the servers named take over the last version of the zone (see NOTIFY, the transfer and the serial), or take them out of its NS records.", \
+	  NULL, NULL, NULL) \
 	X(FORECAST_BREAKS, "forecast.breaks", INFO, NONE, "Mail will break on {when} if nothing is done", \
 	  "{why}.", "{fix}", NULL, NULL, NULL) \
+	X(FORECAST_SIGNATURES, "forecast.signatures", INFO, NONE, "Mail would break on {when} if the zone's signer stopped", \
+	  "{why}; signers renew it before{then}.", NULL, NULL, NULL, NULL) \
 	X(FORECAST_NO_DATE, "forecast.no-date", INFO, NONE, "No certificate's end will break mail", \
 	  "All servers match by DANE-EE records, for which dates do not count. A new key, or DNS signatures that run out, still can.", \
 	  NULL, NULL, NULL, NULL) \

@@ -7,6 +7,7 @@
 #include "jobs/check/diagnose.h"
 #include "jobs/check/extra.h"
 #include "jobs/check/run.h"
+#include "jobs/check/servers.h"
 
 enum {
 	CHECK_SHOWN_MAX = 16, /* records of a set that are listed and explained one by one */
@@ -28,11 +29,9 @@ struct check_view {
 	const struct check_rehearsals *rehearsals; /* NULL: none were asked for */
 	const struct check_options *options;
 	struct tls_context *tls;
-	size_t *effort; /* left of CHECK_EFFORT_MAX */
-	int64_t now;    /* Unix seconds at which dates are judged */
-	/* When the first DNS signature on the way ends, if that is known (0), and a sentence. */
-	int64_t signatures_end;
-	const char *signatures_why;
+	size_t *effort;                      /* left of CHECK_EFFORT_MAX */
+	int64_t now;                         /* Unix seconds at which dates are judged */
+	const struct check_servers *servers; /* name servers one by one; NULL: not asked for */
 	bool covered; /* the MX answer is secure: what is wrong with a host is wrong for senders */
 };
 
@@ -45,6 +44,8 @@ void check_lint_domain(const struct check_view *v, struct check_finding *parent)
 /* Where the record might have been meant to stand, below "no TLSA record". */
 void check_lint_missing(const struct check_view *v, struct check_finding *parent,
 			const struct dane_host *h);
+/* Name servers one by one: what they say, and whether all say what the decision rests on. */
+void check_servers_tree(const struct check_view *v);
 /* The first moment at which mail would break. Says nothing where nothing works today. */
 void check_forecast(const struct check_view *v);
 /* --cert and --record. */

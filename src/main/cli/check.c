@@ -13,8 +13,11 @@
 #include "main/cli/lines.h"
 #include "main/cli/output.h"
 #include "main/cli/progress.h"
+#include "main/cli/trust.h"
 
 enum {
+	/* One question is tried twice over UDP and once over TCP within --dns-timeout. */
+	ATTEMPTS = 3,
 	IN_FLIGHT = 2000,       /* domains at a time */
 	DOMAIN_LINE_MAX = 2048, /* of "check -" */
 	SAVED_MAX = 64 * 1024 * 1024,
@@ -25,6 +28,7 @@ struct run {
 	struct cli_engine engine;
 	struct check_env env;
 	struct check_options options;
+	struct check_trust trust;
 	struct cli_ask ask;
 	struct arena arena;
 	struct cli_output *output;
@@ -272,6 +276,7 @@ static int prepare(struct run *run)
 	if (c->only != NULL && strcmp(c->only, "dane") != 0)
 		return cli_fail(CLI_USAGE, "check: --only %s: \"dane\" is wanted", c->only);
 	o->only_dane = c->only != NULL;
+	o->detail = c->verbose;
 	o->timeout = c->timeout >= 0 ? c->timeout : usec_seconds(120);
 	if (cli_own_name(&run->arena, c, &o->own_name, &e) < 0 ||
 	    mail_domain_parse(&run->arena, span_text(o->own_name), &o->helo, &e) < 0)
@@ -309,11 +314,20 @@ static void begin(struct run *run)
 		.connect_timeout = run->config->connect_timeout,
 		.timeout = run->options.timeout,
 	};
+	struct check_walks_options walks = {
+		.trust = run->trust,
+		.question = run->config->dns_timeout / ATTEMPTS,
+		/* Its end is to come before that of the domain. */
+		.timeout = run->options.timeout - run->options.timeout / 8,
+		.detail = run->options.detail > 0 ? run->options.detail - 1 : 0,
+	};
 	bool from_stdin = run->n_arguments == 1 && strcmp(run->arguments[0], "-") == 0;
 
 	run->env.loop = run->engine.loop;
 	run->env.resolver = run->engine.resolver;
 	run->env.pool = check_pool_new(run->engine.loop, run->env.tls, &pool);
+	if (!from_stdin && run->config->forward.n == 0)
+		run->env.walks = check_walks_new(run->engine.loop, run->engine.resolver, &walks);
 	run->most = dns_resolver_limit(run->engine.resolver) / 2;
 	if (run->most > IN_FLIGHT)
 		run->most = IN_FLIGHT;
@@ -357,6 +371,8 @@ static int go(struct run *run)
 
 	if (code == 0)
 		code = cli_output_open(run->config, run->many, &run->output);
+	if (code == 0 && run->config->forward.n == 0)
+		code = cli_trust_read(&run->arena, run->config, &run->trust);
 	if (code == 0)
 		code = cli_engine_start(&run->engine, run->config);
 	if (code == CLI_TEMPORARY)
@@ -403,6 +419,7 @@ static void done(struct run *run)
 	cli_lines_free(run->lines);
 	cli_progress_free(run->progress);
 	cli_interrupt_free(run->interrupt);
+	check_walks_free(run->env.walks);
 	check_pool_free(run->env.pool);
 	tls_context_free(run->env.tls);
 	cli_ask_done(&run->ask);

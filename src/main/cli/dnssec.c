@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "core/mail/domain.h"
-#include "edge/dns/file.h"
 #include "jobs/check/chain.h"
 #include "main/cli/engine.h"
 #include "main/cli/style.h"
+#include "main/cli/trust.h"
 
 enum {
 	TEXT_MAX = 256 * 1024 * 1024,
@@ -168,32 +168,6 @@ static int read_name(struct run *run, const char *text)
 	return 0;
 }
 
-static int read_files(struct run *run)
-{
-	const struct config *c = run->config;
-	struct dns_section hints, anchors;
-	struct check_root *roots;
-	struct err e;
-
-	if (dns_file_anchors(&run->arena,
-			     c->trust_anchor != NULL ? c->trust_anchor : dns_file_anchor, &anchors,
-			     &e) < 0 ||
-	    dns_file_hints(&run->arena, c->root_hints != NULL ? c->root_hints : dns_file_hint,
-			   &hints, &e) < 0)
-		return cli_fail(CLI_CONFIG, "%s", e.text);
-	roots = arena_calloc(&run->arena, hints.n, sizeof(*roots));
-	for (size_t i = 0; i < hints.n; i++) {
-		roots[run->request.n_roots].name = hints.rr[i].owner;
-		roots[run->request.n_roots].address =
-			dane_address_to_text(&run->arena, hints.rr[i].rdata);
-		run->request.n_roots += roots[run->request.n_roots].address != NULL;
-	}
-	run->request.roots = roots;
-	run->request.anchors = anchors.rr;
-	run->request.n_anchors = anchors.n;
-	return 0;
-}
-
 /* --- the run ---------------------------------------------------------------------------------- */
 
 static void on_over(void *arg, struct check_chain *chain)
@@ -207,7 +181,7 @@ static void on_over(void *arg, struct check_chain *chain)
 static int go(struct run *run)
 {
 	const struct config *c = run->config;
-	int code = read_files(run);
+	int code = cli_trust_read(&run->arena, c, &run->request.trust);
 
 	if (code != 0)
 		return code;
