@@ -230,6 +230,14 @@ static enum chain_state probe_judge(struct check_chain *c)
 
 /* --- lookups ---------------------------------------------------------------------------------- */
 
+/* Below a zone that is not the root: in none of its names. */
+static bool is_elsewhere(const struct check_chain *c, const struct check_lookup *l)
+{
+	const struct check_zone *top = c->zones->is_shell ? c->zones->next : c->zones;
+
+	return !dns_wire_is_below(l->wire, top->wire);
+}
+
 static void follow_alias(struct check_chain *c, struct check_lookup *l)
 {
 	const char *record = check_chain_record(c, l->name, DNS_TYPE_CNAME);
@@ -256,6 +264,10 @@ static void follow_alias(struct check_chain *c, struct check_lookup *l)
 	next = add_lookup(c, l->target, l->type, l->role, l->host);
 	if (next == NULL)
 		return;
+	if (is_elsewhere(c, next))
+		check_chain_note(c, &l->notes, CHECK_DNSSEC_ELSEWHERE, l->name, record, NULL, 0)
+			->detail = arena_printf(&c->arena, "%s %s", l->target,
+						dns_type_to_text(&c->arena, l->type));
 	next->origin = l;
 	next->hops = l->hops + 1;
 	l->alias = next;
@@ -349,6 +361,10 @@ static enum chain_state next_lookup(struct check_chain *c)
 	if (next == NULL || c->halted)
 		return CHAIN_VALIDATOR;
 	c->lookup = next;
+	if (is_elsewhere(c, next)) {
+		next->elsewhere = next->done = true;
+		return CHAIN_LOOKUP;
+	}
 	c->zone = zone_for(c, next);
 	return c->zone->soa == NULL && c->zone->n_servers > 0 ? CHAIN_BASICS : CHAIN_ASK;
 }
@@ -371,7 +387,7 @@ static void on_validator(void *arg, const struct dane_answer *answer)
 static enum chain_state validator(struct check_chain *c)
 {
 	for (struct check_lookup *l = c->lookups; l != NULL; l = l->next) {
-		if (l->origin != NULL || !l->done)
+		if (l->origin != NULL || l->elsewhere || !l->done)
 			continue;
 		c->pending++;
 		l->question = dns_resolver_ask(c->resolver, l->name, l->type, on_validator, l);
@@ -384,24 +400,37 @@ static bool is_unusable(enum dane_security s)
 	return s == DANE_BOGUS || s == DANE_FAILED;
 }
 
+/* With all its hops; what is elsewhere has the validator's word for it. */
+static enum dane_security whole_of(const struct check_lookup *l)
+{
+	enum dane_security s = l->security;
+
+	for (const struct check_lookup *a = l->alias; a != NULL; a = a->alias)
+		s = check_chain_worse(s, a->elsewhere ? l->validator : a->security);
+	return s;
+}
+
+static void note_disagreement(struct check_chain *c, struct check_lookup *l)
+{
+	if (l->validator == DANE_UNASKED || l->validator == l->whole ||
+	    (is_unusable(l->validator) && is_unusable(l->whole)))
+		return;
+	check_chain_note(c, &l->notes, CHECK_DNSSEC_DISAGREE, l->name,
+			 check_chain_record(c, l->name, l->type), NULL, 0)
+		->detail = arena_printf(
+		&c->arena, "%s, libunbound says %s%s%s",
+		l->whole == DANE_FAILED ? "unknown" : dane_security_to_string(l->whole),
+		dane_security_to_string(l->validator), l->validator_why != NULL ? ": " : "",
+		l->validator_why != NULL ? l->validator_why : "");
+}
+
 static enum chain_state validator_judge(struct check_chain *c)
 {
 	for (struct check_lookup *l = c->lookups; l != NULL; l = l->next) {
-		if (l->origin != NULL)
+		if (l->origin != NULL || l->elsewhere)
 			continue;
-		l->whole = l->security;
-		for (struct check_lookup *a = l->alias; a != NULL; a = a->alias)
-			l->whole = check_chain_worse(l->whole, a->security);
-		if (l->validator == DANE_UNASKED || l->validator == l->whole ||
-		    (is_unusable(l->validator) && is_unusable(l->whole)))
-			continue;
-		check_chain_note(c, &l->notes, CHECK_DNSSEC_DISAGREE, l->name,
-				 check_chain_record(c, l->name, l->type), NULL, 0)
-			->detail = arena_printf(
-			&c->arena, "%s, libunbound says %s%s%s",
-			l->whole == DANE_FAILED ? "unknown" : dane_security_to_string(l->whole),
-			dane_security_to_string(l->validator), l->validator_why != NULL ? ": " : "",
-			l->validator_why != NULL ? l->validator_why : "");
+		l->whole = whole_of(l);
+		note_disagreement(c, l);
 	}
 	return CHAIN_OVER;
 }
@@ -475,17 +504,40 @@ static void on_begin(void *arg)
 	check_chain_advance(arg);
 }
 
-static void add_root(struct check_chain *c)
+/* The zone that the walk begins with; above one that is not the root a shell, for the words. */
+static void add_top(struct check_chain *c)
 {
 	const struct check_trust *trust = &c->request.trust;
-	struct check_zone *root = check_chain_add_zone(c, ".", NULL);
+	struct check_zone *shell = NULL, *top;
 
+	if (trust->top != NULL) {
+		shell = check_chain_add_zone(c, trust->above, NULL);
+		shell->is_shell = true;
+		shell->security = trust->above_unsigned ? DANE_INSECURE : DANE_SECURE;
+	}
+	top = check_chain_add_zone(c, trust->top != NULL ? trust->top : ".", shell);
 	for (size_t i = 0; i < trust->n_roots; i++)
-		check_chain_add_server(c, root, trust->roots[i].name, trust->roots[i].address);
-	root->ds_set.rr = arena_calloc(&c->arena, trust->n_anchors + 1, sizeof(*root->ds_set.rr));
+		check_chain_add_server(c, top, trust->roots[i].name, trust->roots[i].address);
+	top->ds_set.rr = arena_calloc(&c->arena, trust->n_anchors + 1, sizeof(*top->ds_set.rr));
 	for (size_t i = 0; i < trust->n_anchors; i++)
-		root->ds_set.rr[root->ds_set.n++] = &trust->anchors[i];
-	root->ds_security = DANE_SECURE;
+		top->ds_set.rr[top->ds_set.n++] = &trust->anchors[i];
+	top->ds_security = trust->top_unsigned ? DANE_INSECURE : DANE_SECURE;
+}
+
+static void add_first_lookups(struct check_chain *c)
+{
+	const struct check_chain_request *r = &c->request;
+
+	if (r->mail) {
+		add_lookup(c, r->name, DNS_TYPE_MX, ROLE_MX, NULL);
+	} else if (r->host) {
+		add_host(c, r->name);
+	} else if (r->type != 0) {
+		add_lookup(c, r->name, r->type, ROLE_PLAIN, NULL);
+	} else {
+		add_lookup(c, r->name, DNS_TYPE_A, ROLE_PLAIN, NULL);
+		add_lookup(c, r->name, DNS_TYPE_AAAA, ROLE_PLAIN, NULL);
+	}
 }
 
 struct check_chain *check_chain_new(struct io_loop *l, struct dns_resolver *r,
@@ -496,22 +548,20 @@ struct check_chain *check_chain_new(struct io_loop *l, struct dns_resolver *r,
 
 	c->loop = l;
 	c->resolver = r;
-	c->direct = dns_direct_new(l, CHAIN_IN_FLIGHT);
+	c->own_direct = request->direct == NULL;
+	c->direct = c->own_direct ? dns_direct_new(l, CHAIN_IN_FLIGHT) : request->direct;
 	c->request = *request;
+	if (c->request.questions == 0)
+		c->request.questions = CHAIN_QUESTIONS_MAX;
+	if (c->request.room == 0)
+		c->request.room = CHAIN_BYTES_MAX;
 	c->verify = (struct dns_verify){.left = DNS_VERIFY_TOTAL_MAX,
 					.now = io_unix_now() / USEC_PER_SEC};
 	c->fn = fn;
 	c->arg = arg;
 	c->state = CHAIN_LOOKUP;
-	add_root(c);
-	if (request->mail) {
-		add_lookup(c, request->name, DNS_TYPE_MX, ROLE_MX, NULL);
-	} else if (request->type != 0) {
-		add_lookup(c, request->name, request->type, ROLE_PLAIN, NULL);
-	} else {
-		add_lookup(c, request->name, DNS_TYPE_A, ROLE_PLAIN, NULL);
-		add_lookup(c, request->name, DNS_TYPE_AAAA, ROLE_PLAIN, NULL);
-	}
+	add_top(c);
+	add_first_lookups(c);
 	c->deadline = io_timer_new(l, on_deadline, c);
 	c->begin = io_timer_new(l, on_begin, c);
 	io_timer_set(c->deadline, request->deadline);
@@ -524,7 +574,8 @@ struct check_chain *check_chain_free(struct check_chain *c)
 	if (c == NULL)
 		return NULL;
 	drop_open(c);
-	dns_direct_free(c->direct);
+	if (c->own_direct)
+		dns_direct_free(c->direct);
 	io_timer_free(c->deadline);
 	io_timer_free(c->begin);
 	arena_done(&c->arena);

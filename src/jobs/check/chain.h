@@ -9,6 +9,9 @@
  * does not hold: secure if any server's answer is proven, whatever the others say. What the others
  * say is a finding each.
  *
+ * Below a zone that is not the root only names in that zone and below it are looked at; MX hosts
+ * elsewhere are named by check_chain_elsewhere.
+ *
  * No recursion on what a peer sends; bounded are zones, servers, lookups, alias hops, questions,
  * memory and time (chain_data.h). What a limit stops is DANE_FAILED ("unknown"), never insecure.
  */
@@ -24,21 +27,27 @@ struct check_root {
 	const char *name, *address;
 };
 
-/* Where a walk begins. */
+/* Where a walk begins: at the root, or at a zone that the validating resolver knows (start.h). */
 struct check_trust {
-	const struct check_root *roots;
+	const struct check_root *roots; /* its name servers */
 	size_t n_roots;
-	const struct dns_rr *anchors; /* DS and DNSKEY of the root */
+	const struct dns_rr *anchors; /* its DS and DNSKEY */
 	size_t n_anchors;
+	const char *top, *above; /* the zone and what is above it; NULL: the root */
+	bool top_unsigned;       /* there is provably no DS */
+	bool above_unsigned;
 };
 
 struct check_chain_request {
 	const char *name; /* core/dane/name.h */
 	uint16_t type;    /* 0: the addresses, A and AAAA */
 	bool mail;        /* MX, and of each host addresses and TLSA; `type` is then 0 */
+	bool host;        /* addresses and TLSA of an MX host; so too */
 	struct check_trust trust;
-	usec_t timeout;  /* of one question to one server */
-	usec_t deadline; /* of all, io_now's clock */
+	struct dns_direct *direct; /* borrowed; NULL: one of its own */
+	size_t questions, room;    /* at most, and octets; 0: the limits of chain_data.h */
+	usec_t timeout;            /* of one question to one server */
+	usec_t deadline;           /* of all, io_now's clock */
 };
 
 struct check_chain;
@@ -60,6 +69,9 @@ const char *check_chain_stopped(const struct check_chain *c);
 size_t check_chain_zones(const struct check_chain *c);
 /* Addresses of name servers, those of a server of several zones once for each. */
 size_t check_chain_addresses(const struct check_chain *c);
+
+/* MX hosts that are in no zone from `top` down; they were not looked at. Lives in the arena. */
+size_t check_chain_elsewhere(const struct check_chain *c, struct arena *a, const char *const **ret);
 
 /*
  * The first end, in Unix seconds, of a signature that the names looked up need, in the zones that

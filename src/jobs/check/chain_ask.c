@@ -85,15 +85,15 @@ static void ask_one(struct check_ask *a, size_t server)
 		.no_edns = a->plain,
 		.timeout = c->request.timeout,
 		.into = &c->arena,
-		.room = CHAIN_BYTES_MAX,
+		.room = c->request.room,
 	};
 
-	if (c->n_questions >= CHAIN_QUESTIONS_MAX) {
+	if (c->n_questions >= c->request.questions) {
 		c->stopped = "the limit of questions is reached";
 		c->halted = true;
 		return;
 	}
-	if (c->arena.used >= CHAIN_BYTES_MAX) {
+	if (c->arena.used >= c->request.room) {
 		c->stopped = "the answers are more than the memory given to them";
 		c->halted = true;
 		return;

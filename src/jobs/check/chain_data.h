@@ -96,6 +96,7 @@ struct check_zone {
 	const char *names[CHAIN_NAMES_MAX]; /* its NS, as the parent has them */
 	size_t n_names;
 	bool more_names;                   /* than are asked */
+	bool is_shell;                     /* above the top: neither asked nor told of */
 	struct check_ask *asks, *last_ask; /* all that were asked of its servers */
 	struct check_ask *dnskey, *soa, *soa_tcp, *ns;
 	struct check_ask *ds;           /* asked of the parent's servers */
@@ -140,6 +141,7 @@ struct check_lookup {
 	const char *validator_why;
 	struct dns_question *question;
 	bool done;
+	bool elsewhere; /* in no zone from the top down */
 	struct check_notes notes;
 	struct check_chain *chain;
 	struct check_lookup *next;
@@ -176,6 +178,7 @@ struct check_chain {
 	struct io_loop *loop;
 	struct dns_resolver *resolver;
 	struct dns_direct *direct;
+	bool own_direct;
 	struct check_chain_request request;
 	struct arena arena;
 	struct dns_verify verify;

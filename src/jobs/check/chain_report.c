@@ -271,9 +271,10 @@ void check_chain_report(const struct check_chain *c, struct check_tree *t,
 	struct report r = {.c = c, .t = t, .detail = detail};
 
 	for (const struct check_zone *z = c->zones; z != NULL; z = z->next)
-		report_zone(&r, parent, z);
+		if (!z->is_shell)
+			report_zone(&r, parent, z);
 	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
-		if (l->zone == NULL)
+		if (l->zone == NULL && !l->elsewhere)
 			report_lookup(&r, parent, l);
 	if (c->untold)
 		check_add(t, parent, CHECK_DNSSEC_UNTOLD, c->request.name, "detail",

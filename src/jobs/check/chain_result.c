@@ -6,7 +6,7 @@ enum dane_security check_chain_verdict(const struct check_chain *c)
 	enum dane_security s = DANE_SECURE;
 
 	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
-		if (l->origin == NULL)
+		if (l->origin == NULL && !l->elsewhere)
 			s = check_chain_worse(s, l->whole);
 	return c->stopped != NULL ? check_chain_worse(s, DANE_FAILED) : s;
 }
@@ -18,7 +18,19 @@ const char *check_chain_stopped(const struct check_chain *c)
 
 size_t check_chain_zones(const struct check_chain *c)
 {
-	return c->n_zones;
+	return c->n_zones - c->zones->is_shell;
+}
+
+size_t check_chain_elsewhere(const struct check_chain *c, struct arena *a, const char *const **ret)
+{
+	const char **list = arena_calloc(a, c->n_hosts, sizeof(*list));
+	size_t n = 0;
+
+	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
+		if (l->elsewhere && l->role == ROLE_A && l->origin == NULL)
+			list[n++] = arena_strdup(a, l->name);
+	*ret = list;
+	return n;
 }
 
 size_t check_chain_addresses(const struct check_chain *c)

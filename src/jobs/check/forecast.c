@@ -33,15 +33,21 @@ static void note_session(const struct check_view *v, const struct check_probe *p
 	}
 }
 
-static bool signatures_end_first(const struct check_view *v, const struct end *other)
+/* Of all zones; NULL: not known. */
+static const struct check_servers *first_signatures(const struct check_view *v)
 {
-	int64_t end = v->servers != NULL ? v->servers->signatures_end : 0;
+	const struct check_servers *first = NULL;
 
-	return end != 0 && (other->when == 0 || end < other->when);
+	for (size_t i = 0; i < v->n_servers; i++)
+		if (v->servers[i]->signatures_end != 0 &&
+		    (first == NULL || v->servers[i]->signatures_end < first->signatures_end))
+			first = v->servers[i];
+	return first;
 }
 
 /* Signatures end first almost everywhere, and are renewed: what comes after them is told too. */
-static void write_signatures(const struct check_view *v, const struct end *after)
+static void write_signatures(const struct check_view *v, const struct check_servers *s,
+			     const struct end *after)
 {
 	struct arena *a = &v->tree->arena;
 	const char *then = "";
@@ -50,14 +56,15 @@ static void write_signatures(const struct check_view *v, const struct end *after
 		then = arena_printf(a, ". After that, on %s: %s", check_time(v, after->when),
 				    after->why);
 	check_add(v->tree, NULL, CHECK_FORECAST_SIGNATURES, v->request->domain, "when",
-		  check_time(v, v->servers->signatures_end), "why",
-		  arena_printf(a, "The signature over %s ends then", v->servers->signatures_over),
-		  "then", then, NULL);
+		  check_time(v, s->signatures_end), "why",
+		  arena_printf(a, "The signature over %s ends then", s->signatures_over), "then",
+		  then, NULL);
 }
 
 void check_forecast(const struct check_view *v)
 {
 	enum check_verdict now = check_tree_verdict(v->tree);
+	const struct check_servers *signatures = first_signatures(v);
 	struct end first = {0};
 
 	if (now != CHECK_VERDICT_DANE && now != CHECK_VERDICT_PARTIAL &&
@@ -71,8 +78,8 @@ void check_forecast(const struct check_view *v)
 		    p->verdict.depth < (int)tls_chain_count(p->chain))
 			note_session(v, p, &first);
 	}
-	if (signatures_end_first(v, &first))
-		write_signatures(v, &first);
+	if (signatures != NULL && (first.when == 0 || signatures->signatures_end < first.when))
+		write_signatures(v, signatures, &first);
 	else if (first.when != 0)
 		check_add(v->tree, NULL, CHECK_FORECAST_BREAKS, v->request->domain, "when",
 			  check_time(v, first.when), "why", first.why, "fix", first.fix, NULL);

@@ -35,7 +35,8 @@ struct check_run {
 	size_t n_lanes, n_done;
 	struct check_extra *extra;
 	struct check_walk *walk; /* NULL: over, or not asked for */
-	struct check_servers *servers;
+	struct check_servers *servers[1 + CHECK_WALKS_HOSTS];
+	size_t n_servers;
 	struct check_rehearsals *rehearsals;
 	bool extra_done, walk_runs;
 	struct check_probe *probes;
@@ -108,7 +109,8 @@ static struct check_view view_of(const struct check_run *r)
 		.probes = r->probes,
 		.n_probes = r->n_probes,
 		.extra = r->extra,
-		.servers = r->servers,
+		.servers = r->saved.servers != NULL ? r->saved.servers : r->servers,
+		.n_servers = r->saved.servers != NULL ? r->saved.n_servers : r->n_servers,
 		.rehearsals = r->rehearsals,
 		.options = r->options,
 		.tls = r->env->tls,
@@ -192,15 +194,19 @@ static void on_walk_begun(void *arg)
 	clock_run(r);
 }
 
-static void on_walked(void *arg, struct check_servers *servers)
+static void on_walked(void *arg, struct check_servers *const *servers, size_t n)
 {
 	struct check_run *r = arg;
 
 	r->walk = NULL;
-	r->servers = servers;
-	if (r->options->at != 0) /* by then they are renewed or not, which nobody knows */
-		servers->signatures_end = 0;
-	clock_stand(r);
+	r->n_servers = n;
+	for (size_t i = 0; i < n; i++) {
+		r->servers[i] = servers[i];
+		if (r->options->at != 0) /* by then they are renewed or not, which nobody knows */
+			servers[i]->signatures_end = 0;
+	}
+	if (r->walk_runs)
+		clock_stand(r);
 	finish_if_all(r);
 }
 
@@ -213,7 +219,8 @@ static void walk_give_up(struct check_run *r)
 	if (r->walk_runs)
 		clock_stand(r);
 	r->walk = check_walks_cancel(r->walk);
-	r->servers = check_servers_unfinished("The time for the whole domain is over");
+	r->servers[r->n_servers++] =
+		check_servers_unfinished("The time for the whole domain is over");
 }
 
 /* --- one address ------------------------------------------------------------------------------ */
@@ -468,7 +475,6 @@ struct check_run *check_run_replay(const struct check_env *env, const struct che
 	r->probes = r->saved.probes;
 	r->n_probes = r->saved.n_probes;
 	r->extra = r->saved.extra;
-	r->servers = r->saved.servers;
 	r->now = r->saved.now;
 	check_tree_init(&r->tree, dane_decider_request(r->decider)->domain);
 	make_tree(r);
@@ -482,7 +488,8 @@ static void free_live(struct check_run *r)
 	for (size_t i = 0; i < r->n_probes; i++)
 		tls_chain_free(r->probes[i].chain);
 	check_walks_cancel(r->walk);
-	check_servers_free(r->servers);
+	for (size_t i = 0; i < r->n_servers; i++)
+		check_servers_free(r->servers[i]);
 	check_extra_free(r->extra); /* these two point into the decision */
 	check_rehearsals_free(r->rehearsals);
 	probe_decide_free(r->decide);

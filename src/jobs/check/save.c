@@ -134,6 +134,7 @@ static struct js *extra_json(const struct check_extra_answer *x)
 struct js *check_save(const struct check_view *v)
 {
 	struct js *saved = js_object(), *sessions = js_array(), *extra = js_array();
+	struct js *servers = js_array();
 
 	js_set_text(saved, "format", format);
 	js_set_int(saved, "time", v->now);
@@ -146,8 +147,9 @@ struct js *check_save(const struct check_view *v)
 		if (check_extra_at(v->extra, i)->answer != NULL)
 			js_push(extra, extra_json(check_extra_at(v->extra, i)));
 	js_set(saved, "extra", extra);
-	if (v->servers != NULL)
-		js_set(saved, "servers", check_servers_save(v->servers));
+	for (size_t i = 0; i < v->n_servers; i++)
+		js_push(servers, check_servers_save(v->servers[i]));
+	js_set(saved, "servers", servers);
 	return saved;
 }
 
@@ -292,6 +294,22 @@ static int read_extra(struct check_saved *s, const struct js *list, struct err *
 	return 0;
 }
 
+static int read_servers(struct check_saved *s, const struct js *list, struct err *e)
+{
+	size_t n = js_count(list);
+
+	if (n > 1 + CHECK_WALKS_HOSTS)
+		return err_set(e, -EINVAL, "too many walks of name servers");
+	s->servers = arena_calloc(&s->arena, n, sizeof(struct check_servers *));
+	for (size_t i = 0; i < n; i++) {
+		s->servers[i] = check_servers_restore(js_at(list, i), e);
+		if (s->servers[i] == NULL)
+			return -EINVAL;
+		s->n_servers++;
+	}
+	return 0;
+}
+
 int check_restore(const struct js *saved, struct check_saved *ret, struct err *e)
 {
 	const char *kind = js_text(js_get(saved, "format"));
@@ -308,10 +326,7 @@ int check_restore(const struct js *saved, struct check_saved *ret, struct err *e
 		return -EINVAL;
 	if (read_extra(ret, js_get(saved, "extra"), e) < 0)
 		return -EINVAL;
-	if (!js_is_object(js_get(saved, "servers")))
-		return 0;
-	ret->servers = check_servers_restore(js_get(saved, "servers"), e);
-	return ret->servers != NULL ? 0 : -EINVAL;
+	return read_servers(ret, js_get(saved, "servers"), e);
 }
 
 void check_saved_done(struct check_saved *s)
@@ -319,7 +334,8 @@ void check_saved_done(struct check_saved *s)
 	for (size_t i = 0; i < s->n_probes; i++)
 		tls_chain_free(s->probes[i].chain);
 	check_extra_free(s->extra);
-	check_servers_free(s->servers);
+	for (size_t i = 0; i < s->n_servers; i++)
+		check_servers_free(s->servers[i]);
 	dane_decider_free(s->decider);
 	arena_done(&s->arena);
 	*s = (struct check_saved){0};

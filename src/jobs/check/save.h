@@ -16,7 +16,8 @@ struct check_saved {
 	struct check_probe *probes;
 	size_t n_probes;
 	struct check_extra *extra;
-	struct check_servers *servers; /* NULL: not asked for */
+	struct check_servers **servers;
+	size_t n_servers;
 	int64_t now;
 };
 

@@ -34,6 +34,44 @@ struct check_servers *check_servers_unfinished(const char *why)
 	return s;
 }
 
+static const char *keep(struct check_servers *s, const char *text)
+{
+	return text != NULL ? arena_strdup(&s->arena, text) : NULL;
+}
+
+struct check_servers *check_servers_copy(const struct check_servers *from)
+{
+	struct check_servers *s = xcalloc(1, sizeof(*s));
+	struct check_chain_answer *answers =
+		arena_calloc(&s->arena, from->n_answers, sizeof(*answers));
+
+	check_tree_init(&s->tree, "");
+	check_tree_graft(&s->tree, &s->tree.root, &from->tree, true);
+	s->n_zones = from->n_zones;
+	s->n_addresses = from->n_addresses;
+	s->stopped = keep(s, from->stopped);
+	s->signatures_end = from->signatures_end;
+	s->signatures_over = keep(s, from->signatures_over);
+	for (size_t i = 0; i < from->n_answers; i++) {
+		const struct check_chain_answer *a = &from->answers[i];
+
+		answers[i] = (struct check_chain_answer){
+			.owner = keep(s, a->owner),
+			.host = keep(s, a->host),
+			.servers = keep(s, a->servers),
+			.answer = dane_answer_copy(&s->arena, a->answer),
+		};
+	}
+	s->answers = answers;
+	s->n_answers = from->n_answers;
+	return s;
+}
+
+size_t check_servers_weight(const struct check_servers *s)
+{
+	return sizeof(*s) + s->arena.used + s->tree.arena.used;
+}
+
 struct check_servers *check_servers_free(struct check_servers *s)
 {
 	if (s == NULL)
@@ -163,23 +201,33 @@ static bool is_in_order(const struct check_tree *t)
 	return true;
 }
 
+static const char *number(const struct check_view *v, size_t n)
+{
+	return arena_printf(&v->tree->arena, "%zu", n);
+}
+
 void check_servers_tree(const struct check_view *v)
 {
-	const struct check_servers *s = v->servers;
-	struct arena *a = &v->tree->arena;
+	size_t zones = 0, addresses = 0;
 	struct check_finding *f;
+	bool alike = true;
 
-	if (s == NULL)
-		return;
-	if (s->n_zones == 0) {
-		check_add(v->tree, NULL, CHECK_SERVERS_UNFINISHED, v->request->domain, "detail",
-			  s->stopped, NULL);
-		return;
+	for (size_t i = 0; i < v->n_servers; i++) {
+		zones += v->servers[i]->n_zones;
+		addresses += v->servers[i]->n_addresses;
+		alike = alike && is_in_order(&v->servers[i]->tree);
+		if (v->servers[i]->n_zones == 0)
+			check_add(v->tree, NULL, CHECK_SERVERS_UNFINISHED, v->request->domain,
+				  "detail", v->servers[i]->stopped, "domain", v->request->domain,
+				  NULL);
 	}
-	f = check_add(v->tree, NULL,
-		      is_in_order(&s->tree) ? CHECK_SERVERS_ALIKE : CHECK_SERVERS_TROUBLE,
-		      v->request->domain, "zones", arena_printf(a, "%zu", s->n_zones), "addresses",
-		      arena_printf(a, "%zu", s->n_addresses), NULL);
-	judge_answers(v, f, s);
-	check_tree_graft(v->tree, f, &s->tree, v->options->detail > 0);
+	if (zones == 0)
+		return;
+	f = check_add(v->tree, NULL, alike ? CHECK_SERVERS_ALIKE : CHECK_SERVERS_TROUBLE,
+		      v->request->domain, "zones", number(v, zones), "addresses",
+		      number(v, addresses), NULL);
+	for (size_t i = 0; i < v->n_servers; i++) {
+		judge_answers(v, f, v->servers[i]);
+		check_tree_graft(v->tree, f, &v->servers[i]->tree, v->options->detail > 0);
+	}
 }

@@ -31,6 +31,8 @@ struct check_servers {
 struct check_servers *check_servers_new(const struct check_chain *c, unsigned detail);
 /* Of a walk that did not come to its end. */
 struct check_servers *check_servers_unfinished(const char *why);
+struct check_servers *check_servers_copy(const struct check_servers *s);
+size_t check_servers_weight(const struct check_servers *s); /* octets, about */
 struct check_servers *check_servers_free(struct check_servers *s);
 
 /* {"zones", "addresses", "stopped", "signatures", "answers", "findings"} */

@@ -413,6 +413,12 @@
 	  "{detail}.", \
 	  NULL, \
 	  NULL, NULL, NULL) \
+	X(DNSSEC_ELSEWHERE, "dnssec.alias.elsewhere", INFO, NONE, \
+	  "An alias leads to a zone that is not looked at here", \
+	  "{record} leads to {detail}; of many domains only their own zones and those of " \
+	  "their MX hosts are looked at. \"daneway dnssec {detail}\" looks at it.", \
+	  NULL, \
+	  NULL, NULL, NULL) \
 	X(DNSSEC_LIMIT, "dnssec.limit", FAIL, NONE, \
 	  "The walk was stopped", \
 	  "{detail}. What was not looked at is unknown.", \

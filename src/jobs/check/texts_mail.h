@@ -204,7 +204,7 @@
 	X(SERVERS_TROUBLE, "servers.trouble", INFO, NONE, "Not all name servers answer as they should", \
 	  "{addresses} addresses of name servers of {zones} zones were asked, over UDP and TCP.", NULL, NULL, NULL, NULL) \
 	X(SERVERS_UNFINISHED, "servers.unfinished", WARN, NONE, "The name servers could not be asked one by one", \
-	  "{detail}.", "Ask again with a longer --timeout, or: daneway dnssec --mail", NULL, NULL, NULL) \
+	  "{detail}.", "\"daneway dnssec --mail {domain}\" asks them, from the root down.", NULL, NULL, NULL) \
 	X(SERVERS_TLSA_OTHER, "servers.tlsa-other", FAIL, BROKEN, "A name server has other TLSA records, and they do not match", \
 	  "{servers}: the answer to {owner} TLSA is {records}, validly signed, and the MX host's certificate does not match it. Senders whose resolver asks there delay mail.", \
 	  "Have the servers named take over the last version of the zone (see NOTIFY, the transfer and the serial), or take them out of its NS records.", \

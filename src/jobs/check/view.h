@@ -29,9 +29,10 @@ struct check_view {
 	const struct check_rehearsals *rehearsals; /* NULL: none were asked for */
 	const struct check_options *options;
 	struct tls_context *tls;
-	size_t *effort;                      /* left of CHECK_EFFORT_MAX */
-	int64_t now;                         /* Unix seconds at which dates are judged */
-	const struct check_servers *servers; /* name servers one by one; NULL: not asked for */
+	size_t *effort;                       /* left of CHECK_EFFORT_MAX */
+	int64_t now;                          /* Unix seconds at which dates are judged */
+	struct check_servers *const *servers; /* name servers one by one */
+	size_t n_servers;                     /* 0: not asked for, or there is nothing to ask */
 	bool covered; /* the MX answer is secure: what is wrong with a host is wrong for senders */
 };
 

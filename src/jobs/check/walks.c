@@ -1,170 +1,288 @@
 #include "jobs/check/walks.h"
 
-struct check_walk {
-	struct check_walks *walks;
-	struct arena arena;
-	const char *domain;
-	const struct check_walk_ops *ops; /* NULL: nobody waits */
-	void *arg;
-	struct check_chain *chain; /* NULL: it waits */
-	struct check_walk *previous, *next;
-};
+#include <search.h>
+#include <string.h>
 
-struct list {
-	struct check_walk *first, *last;
-};
+#include "jobs/check/trip.h"
 
 struct check_walks {
-	struct io_loop *loop;
-	struct dns_resolver *resolver;
-	struct check_walks_options options;
-	struct list waiting, running, over; /* `over`: to be let go outside their callbacks */
-	size_t n_running;
-	struct io_timer *next;
+	struct check_trips *trips;
+	void *hosts;                    /* a tree of struct shared */
+	struct shared *oldest, *newest; /* done and wanted by nobody, by last use */
+	size_t n_kept, weight;
 };
 
-static void link_last(struct list *l, struct check_walk *w)
+/* The walk of an MX host, and its result. */
+struct shared {
+	const char *name; /* first: what the tree compares */
+	struct check_walks *walks;
+	struct arena arena;
+	struct check_trip *trip;       /* NULL: done */
+	struct check_servers *servers; /* NULL: there was nothing to ask */
+	size_t weight, n_wanted;
+	struct wanted *waiting;
+	struct shared *older, *newer;
+};
+
+/* A domain wants it. */
+struct wanted {
+	struct check_walk *walk;
+	struct shared *shared;
+	struct wanted *previous, *next; /* of those that wait for it */
+	bool waits;
+};
+
+struct check_walk {
+	struct check_walks *walks;
+	const struct check_walk_ops *ops;
+	void *arg;
+	struct check_trip *trip;
+	struct check_servers *own; /* of the domain's zone */
+	struct wanted wanted[CHECK_WALKS_HOSTS];
+	size_t n_wanted, n_waiting;
+};
+
+/* --- what is kept ----------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
 {
-	w->previous = l->last;
-	w->next = NULL;
-	if (l->last != NULL)
-		l->last->next = w;
+	const struct shared *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static void take_out(struct shared *s)
+{
+	struct check_walks *w = s->walks;
+
+	if (s->older != NULL)
+		s->older->newer = s->newer;
 	else
-		l->first = w;
-	l->last = w;
-}
-
-static void unlink_from(struct list *l, struct check_walk *w)
-{
-	if (w->previous != NULL)
-		w->previous->next = w->next;
+		w->oldest = s->newer;
+	if (s->newer != NULL)
+		s->newer->older = s->older;
 	else
-		l->first = w->next;
-	if (w->next != NULL)
-		w->next->previous = w->previous;
-	else
-		l->last = w->previous;
+		w->newest = s->older;
+	s->older = s->newer = NULL;
+	w->n_kept--;
+	w->weight -= s->weight;
 }
 
-static void walk_free(struct check_walk *w)
+static void shared_free(struct shared *s)
 {
-	check_chain_free(w->chain);
-	arena_done(&w->arena);
-	free(w);
+	tdelete(s, &s->walks->hosts, compare);
+	check_trip_free(s->trip);
+	check_servers_free(s->servers);
+	arena_done(&s->arena);
+	free(s);
 }
 
-/* --- one walk --------------------------------------------------------------------------------- */
-
-/* It holds no place any more; the rest is done outside whatever callback this is. */
-static void retire(struct check_walk *w)
+static void forget_some(struct check_walks *w)
 {
-	struct check_walks *all = w->walks;
+	while (w->n_kept > CHECK_WALKS_KEPT || w->weight > CHECK_WALKS_WEIGHT) {
+		struct shared *s = w->oldest;
 
-	w->ops = NULL;
-	if (w->chain != NULL) {
-		unlink_from(&all->running, w);
-		all->n_running--;
-	} else {
-		unlink_from(&all->waiting, w);
-	}
-	link_last(&all->over, w);
-	io_timer_set(all->next, 0);
-}
-
-static void on_over(void *arg, struct check_chain *chain)
-{
-	struct check_walk *w = arg;
-	const struct check_walk_ops *ops = w->ops;
-
-	retire(w);
-	ops->done(w->arg, check_servers_new(chain, w->walks->options.detail));
-}
-
-static void begin(struct check_walk *w)
-{
-	struct check_walks *all = w->walks;
-	struct check_chain_request request = {
-		.name = w->domain,
-		.mail = true,
-		.trust = all->options.trust,
-		.timeout = all->options.question,
-		.deadline = usec_add(io_now(all->loop), all->options.timeout),
-	};
-
-	unlink_from(&all->waiting, w);
-	link_last(&all->running, w);
-	all->n_running++;
-	w->chain = check_chain_new(all->loop, all->resolver, &request, on_over, w);
-	w->ops->begun(w->arg);
-}
-
-static void begin_some(struct check_walks *all)
-{
-	while (all->waiting.first != NULL && all->n_running < CHECK_WALKS_AT_A_TIME)
-		begin(all->waiting.first);
-}
-
-static void let_go(struct list *l)
-{
-	while (l->first != NULL) {
-		struct check_walk *w = l->first;
-
-		unlink_from(l, w);
-		walk_free(w);
+		take_out(s);
+		shared_free(s);
 	}
 }
 
-static void on_next(void *arg)
+/* Nobody wants it now. */
+static void put_back(struct shared *s)
 {
-	struct check_walks *all = arg;
+	struct check_walks *w = s->walks;
 
-	let_go(&all->over);
-	begin_some(all);
+	if (s->trip != NULL) { /* it need not end, then */
+		shared_free(s);
+		return;
+	}
+	s->older = w->newest;
+	if (w->newest != NULL)
+		w->newest->newer = s;
+	else
+		w->oldest = s;
+	w->newest = s;
+	w->n_kept++;
+	w->weight += s->weight;
+	forget_some(w);
 }
+
+static void unwant(struct wanted *x)
+{
+	if (x->waits) {
+		if (x->previous != NULL)
+			x->previous->next = x->next;
+		else
+			x->shared->waiting = x->next;
+		if (x->next != NULL)
+			x->next->previous = x->previous;
+		x->waits = false;
+	}
+	if (--x->shared->n_wanted == 0)
+		put_back(x->shared);
+}
+
+/* --- the end of a domain's -------------------------------------------------------------------- */
+
+static void walk_free(struct check_walk *walk)
+{
+	check_trip_free(walk->trip);
+	check_servers_free(walk->own);
+	for (size_t i = 0; i < walk->n_wanted; i++)
+		unwant(&walk->wanted[i]);
+	free(walk);
+}
+
+static void finish_if_all(struct check_walk *walk)
+{
+	struct check_servers *list[1 + CHECK_WALKS_HOSTS];
+	const struct check_walk_ops *ops = walk->ops;
+	void *arg = walk->arg;
+	size_t n = 0;
+
+	if (walk->n_waiting > 0)
+		return;
+	if (walk->own != NULL)
+		list[n++] = TAKE(walk->own);
+	for (size_t i = 0; i < walk->n_wanted; i++)
+		if (walk->wanted[i].shared->servers != NULL)
+			list[n++] = check_servers_copy(walk->wanted[i].shared->servers);
+	walk_free(walk);
+	ops->done(arg, list, n);
+}
+
+/* --- hosts ------------------------------------------------------------------------------------ */
+
+static void host_begun(void *arg)
+{
+	(void)arg;
+}
+
+static void host_done(void *arg, struct check_servers *servers, const char *const *hosts, size_t n)
+{
+	struct shared *s = arg;
+
+	(void)hosts;
+	(void)n;
+	s->trip = NULL;
+	s->servers = servers;
+	s->weight = sizeof(*s) + (servers != NULL ? check_servers_weight(servers) : 0);
+	/* One at a time: each may end a domain, and none can begin to wait any more. */
+	s->n_wanted++;
+	while (s->waiting != NULL) {
+		struct wanted *x = s->waiting;
+
+		s->waiting = x->next;
+		if (x->next != NULL)
+			x->next->previous = NULL;
+		x->waits = false;
+		x->walk->n_waiting--;
+		finish_if_all(x->walk);
+	}
+	if (--s->n_wanted == 0)
+		put_back(s);
+}
+
+static const struct check_trip_ops host_ops = {.begun = host_begun, .done = host_done};
+
+static struct shared *get_shared(struct check_walks *w, const char *host)
+{
+	struct shared key = {.name = host}, **found = tfind(&key, &w->hosts, compare), *s;
+
+	if (found != NULL) {
+		s = *found;
+		if (s->n_wanted++ == 0)
+			take_out(s);
+		return s;
+	}
+	s = xcalloc(1, sizeof(*s));
+	s->walks = w;
+	s->name = arena_strdup(&s->arena, host);
+	s->n_wanted = 1;
+	require(tsearch(s, &w->hosts, compare) != NULL);
+	s->trip = check_trip_new(w->trips, s->name, true, &host_ops, s);
+	return s;
+}
+
+static void want(struct check_walk *walk, const char *host)
+{
+	struct wanted *x = &walk->wanted[walk->n_wanted++];
+
+	x->walk = walk;
+	x->shared = get_shared(walk->walks, host);
+	if (x->shared->trip == NULL)
+		return;
+	x->waits = true;
+	x->next = x->shared->waiting;
+	if (x->next != NULL)
+		x->next->previous = x;
+	x->shared->waiting = x;
+	walk->n_waiting++;
+}
+
+/* --- the domain's own ------------------------------------------------------------------------- */
+
+static void own_begun(void *arg)
+{
+	struct check_walk *walk = arg;
+
+	walk->ops->begun(walk->arg);
+}
+
+static void own_done(void *arg, struct check_servers *servers, const char *const *hosts, size_t n)
+{
+	struct check_walk *walk = arg;
+
+	walk->trip = NULL;
+	walk->own = servers;
+	for (size_t i = 0; i < n && i < CHECK_WALKS_HOSTS; i++)
+		want(walk, hosts[i]);
+	finish_if_all(walk);
+}
+
+static const struct check_trip_ops own_ops = {.begun = own_begun, .done = own_done};
 
 /* --- all -------------------------------------------------------------------------------------- */
 
 struct check_walks *check_walks_new(struct io_loop *l, struct dns_resolver *r,
 				    const struct check_walks_options *o)
 {
-	struct check_walks *all = xcalloc(1, sizeof(*all));
+	struct check_walks *w = xcalloc(1, sizeof(*w));
 
-	all->loop = l;
-	all->resolver = r;
-	all->options = *o;
-	all->next = io_timer_new(l, on_next, all);
-	return all;
-}
-
-struct check_walks *check_walks_free(struct check_walks *all)
-{
-	if (all == NULL)
-		return NULL;
-	let_go(&all->over);
-	let_go(&all->running);
-	let_go(&all->waiting);
-	io_timer_free(all->next);
-	free(all);
-	return NULL;
-}
-
-struct check_walk *check_walks_ask(struct check_walks *all, const char *domain,
-				   const struct check_walk_ops *ops, void *arg)
-{
-	struct check_walk *w = xcalloc(1, sizeof(*w));
-
-	w->walks = all;
-	w->domain = arena_strdup(&w->arena, domain);
-	w->ops = ops;
-	w->arg = arg;
-	link_last(&all->waiting, w);
-	begin_some(all);
+	w->trips = check_trips_new(l, r, o);
 	return w;
 }
 
-struct check_walk *check_walks_cancel(struct check_walk *w)
+struct check_walks *check_walks_free(struct check_walks *w)
 {
-	if (w != NULL)
-		retire(w);
+	if (w == NULL)
+		return NULL;
+	while (w->oldest != NULL) {
+		struct shared *s = w->oldest;
+
+		take_out(s);
+		shared_free(s);
+	}
+	check_trips_free(w->trips);
+	free(w);
+	return NULL;
+}
+
+struct check_walk *check_walks_ask(struct check_walks *w, const char *domain,
+				   const struct check_walk_ops *ops, void *arg)
+{
+	struct check_walk *walk = xcalloc(1, sizeof(*walk));
+
+	walk->walks = w;
+	walk->ops = ops;
+	walk->arg = arg;
+	walk->trip = check_trip_new(w->trips, domain, false, &own_ops, walk);
+	return walk;
+}
+
+struct check_walk *check_walks_cancel(struct check_walk *walk)
+{
+	if (walk != NULL)
+		walk_free(walk);
 	return NULL;
 }

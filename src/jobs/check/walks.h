@@ -1,18 +1,31 @@
 /*
- * Walks of the chains of many mail domains: so many at a time, the others wait in the order of
- * asking. A walk is heavy (chain.h bounds it), so its result (servers.h) is made at its end and the
- * rest is let go.
+ * Walks of the chains of many mail domains. A walk is heavy (chain.h bounds it), so its result
+ * (servers.h) is made at its end and the rest is let go.
+ *
+ * Of a few domains each is walked from the root, one walk a domain, so many at a time.
+ *
+ * Of a long list each is walked from its own zone down (start.h), and an MX host of another zone by
+ * a walk of its own, which all domains share: its result is kept, the least recently used goes
+ * first. With one name server there is one walk at a time, a few with a network (places.h).
  */
 #pragma once
 
+#include "jobs/check/places.h"
 #include "jobs/check/servers.h"
 
 enum {
-	CHECK_WALKS_AT_A_TIME = 8,
+	CHECK_WALKS_FROM_ROOT = 8,              /* at a time */
+	CHECK_WALKS_BELOW = 200,                /* so too */
+	CHECK_WALKS_NETWORK = 8,                /* with one /24 or /48 at a time */
+	CHECK_WALKS_QUESTIONS = 1000,           /* sockets of all */
+	CHECK_WALKS_HOSTS = 20,                 /* in other zones, of one domain */
+	CHECK_WALKS_KEPT = 5000,                /* results of hosts */
+	CHECK_WALKS_WEIGHT = 100 * 1024 * 1024, /* octets of all of them, about */
 };
 
 struct check_walks_options {
-	struct check_trust trust; /* borrowed */
+	struct check_trust trust; /* the root's; borrowed */
+	bool many;                /* not from the root */
 	usec_t question;          /* time for one question to one server */
 	usec_t timeout;           /* of one walk */
 	unsigned detail;          /* check_chain_report */
@@ -21,8 +34,8 @@ struct check_walks_options {
 struct check_walk_ops {
 	/* It is under way: until here others were waited for. May come from ask. */
 	void (*begun)(void *arg);
-	/* `s` is the callee's now. Never from ask; the walk is gone. */
-	void (*done)(void *arg, struct check_servers *s);
+	/* The results are the callee's now, the list is not. Never from ask; the walk is gone. */
+	void (*done)(void *arg, struct check_servers *const *list, size_t n);
 };
 
 struct check_walks;
@@ -37,5 +50,5 @@ struct check_walks *check_walks_free(struct check_walks *w);
 /* Every name server of the mail domain's zones. `domain` is copied. */
 struct check_walk *check_walks_ask(struct check_walks *w, const char *domain,
 				   const struct check_walk_ops *ops, void *arg);
-/* NULL is fine. */
+/* What others want goes on. NULL is fine. */
 struct check_walk *check_walks_cancel(struct check_walk *walk);

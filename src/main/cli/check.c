@@ -309,6 +309,7 @@ static size_t count_lines(void)
 
 static void begin(struct run *run)
 {
+	bool from_stdin = run->n_arguments == 1 && strcmp(run->arguments[0], "-") == 0;
 	struct check_pool_options pool = {
 		.helo = run->options.helo,
 		.connect_timeout = run->config->connect_timeout,
@@ -316,17 +317,17 @@ static void begin(struct run *run)
 	};
 	struct check_walks_options walks = {
 		.trust = run->trust,
+		.many = from_stdin,
 		.question = run->config->dns_timeout / ATTEMPTS,
 		/* Its end is to come before that of the domain. */
 		.timeout = run->options.timeout - run->options.timeout / 8,
 		.detail = run->options.detail > 0 ? run->options.detail - 1 : 0,
 	};
-	bool from_stdin = run->n_arguments == 1 && strcmp(run->arguments[0], "-") == 0;
 
 	run->env.loop = run->engine.loop;
 	run->env.resolver = run->engine.resolver;
 	run->env.pool = check_pool_new(run->engine.loop, run->env.tls, &pool);
-	if (!from_stdin && run->config->forward.n == 0)
+	if (run->config->forward.n == 0)
 		run->env.walks = check_walks_new(run->engine.loop, run->engine.resolver, &walks);
 	run->most = dns_resolver_limit(run->engine.resolver) / 2;
 	if (run->most > IN_FLIGHT)
