@@ -180,6 +180,46 @@ static void limits(void **state)
 	arena_done(&a);
 }
 
+/* What was worked out is taken again only for the very same octets. */
+static void the_same_again(void **state)
+{
+	struct arena a = {0};
+	struct dns_rr mx = rr_of(&a, MX),
+		      other = rr_of(&a, "example.com. 3600 IN MX 11 mail.example.com."),
+		      key = rr_of(&a, KEY), sig = rr_of(&a, rrsig(&a, FIELDS, "example.com."));
+	struct dns_rr wrong_sig = sig;
+	const struct dns_rr *sets[] = {&mx, &other}, *sigs[] = {&sig, &wrong_sig}, *keys[] = {&key};
+	struct dns_checked_signature ret[DNS_VERIFY_SIGNATURES_MAX];
+	struct dns_verify v = {.left = 1000, .now = NOW};
+	uint8_t octets[256];
+
+	(void)state;
+	memcpy(octets, sig.rdata.p, sig.rdata.n);
+	octets[sig.rdata.n - 1] ^= 1;
+	wrong_sig.rdata = arena_dup(&a, span_of(octets, sig.rdata.n));
+	for (unsigned round = 0; round < 3 * DNS_VERIFY_KEPT; round++) {
+		for (size_t i = 0; i < 2; i++) {
+			for (size_t k = 0; k < 2; k++) {
+				struct dns_signed_set s = {&sets[i], 1, &sigs[k], 1};
+
+				assert_int_equal(
+					dns_verify_set(&v, &a, &s, "example.com", keys, 1, ret), 1);
+				assert_int_equal(ret[0].result, i + k == 0 ? DNS_SIGNATURE_VALID
+									   : DNS_SIGNATURE_BAD);
+			}
+		}
+	}
+	assert_int_equal(v.next_done, 4); /* once each */
+	v.now = 1440021601;               /* dates are judged each time */
+	{
+		struct dns_signed_set s = {sets, 1, sigs, 1};
+
+		assert_int_equal(dns_verify_set(&v, &a, &s, "example.com", keys, 1, ret), 1);
+		assert_int_equal(ret[0].result, DNS_SIGNATURE_EXPIRED);
+	}
+	arena_done(&a);
+}
+
 /* Serial arithmetic: dates go on after 2106. */
 static void dates(void **state)
 {
@@ -196,6 +236,7 @@ int main(void)
 		cmocka_unit_test(ed448),
 		cmocka_unit_test(delegation_signers),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(the_same_again),
 		cmocka_unit_test(dates),
 	};
 

@@ -130,7 +130,44 @@ static size_t count_candidates(const struct dns_rrsig *sig, const struct dns_rr 
 	return n;
 }
 
-static enum dns_signature verify_one(struct dns_verify *v, const struct dns_signed_set *set,
+static bool same_record(const struct dns_rr *a, const struct dns_rr *b)
+{
+	return a->type == b->type && a->class == b->class && span_eq(a->wire, b->wire) &&
+	       span_eq(a->rdata, b->rdata);
+}
+
+/* All octets that go into the verification are compared. */
+static bool is_the_same(const struct dns_verified *d, const struct dns_signed_set *set,
+			const struct dns_rr *signature, const struct dns_rr *key)
+{
+	if (d->key == NULL || d->n != set->n || !same_record(d->signature, signature) ||
+	    !same_record(d->key, key))
+		return false;
+	for (size_t i = 0; i < set->n; i++)
+		if (!same_record(d->rr[i], set->rr[i]))
+			return false;
+	return true;
+}
+
+static bool verify(struct dns_verify *v, struct arena *a, const struct dns_signed_set *set,
+		   const struct dns_rr *signature, const struct dns_rr *key)
+{
+	struct dns_verified *d;
+	const struct dns_rr **rr;
+
+	for (size_t i = 0; i < DNS_VERIFY_KEPT; i++)
+		if (is_the_same(&v->done[i], set, signature, key))
+			return v->done[i].good;
+	rr = arena_calloc(a, set->n, sizeof(const struct dns_rr *));
+	for (size_t i = 0; i < set->n; i++)
+		rr[i] = set->rr[i];
+	d = &v->done[v->next_done++ % DNS_VERIFY_KEPT];
+	*d = (struct dns_verified){rr, set->n, signature, key, crypto(set, signature, key)};
+	return d->good;
+}
+
+static enum dns_signature verify_one(struct dns_verify *v, struct arena *a,
+				     const struct dns_signed_set *set,
 				     const struct dns_rr *signature, const struct dns_rrsig *sig,
 				     const struct dns_rr *const *keys, size_t n_keys)
 {
@@ -150,7 +187,7 @@ static enum dns_signature verify_one(struct dns_verify *v, const struct dns_sign
 		if (v->left == 0)
 			return DNS_SIGNATURE_LIMIT;
 		v->left--;
-		good = crypto(set, signature, keys[i]);
+		good = verify(v, a, set, signature, keys[i]);
 	}
 	if (!good)
 		return best;
@@ -180,7 +217,7 @@ size_t dns_verify_set(struct dns_verify *v, struct arena *a, const struct dns_si
 			continue;
 		ret[i].result = work > DNS_VERIFY_PER_SET_MAX
 					? DNS_SIGNATURE_LIMIT
-					: verify_one(v, set, set->signatures[i], &ret[i].rrsig,
+					: verify_one(v, a, set, set->signatures[i], &ret[i].rrsig,
 						     keys, n_keys);
 	}
 	return n;

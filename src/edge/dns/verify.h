@@ -14,12 +14,25 @@ enum {
 	DNS_VERIFY_SIGNATURES_MAX = 32, /* of one RRset that are looked at */
 	DNS_VERIFY_PER_SET_MAX = 16,    /* verifications of one RRset */
 	DNS_VERIFY_TOTAL_MAX = 4000,    /* of one run */
+	DNS_VERIFY_KEPT = 32,           /* results that are not worked out again */
 	DNS_VERIFY_KEYS_MAX = 1024,     /* of one DNSKEY RRset; more are passed over */
+};
+
+/* A verification that was done: the same one comes up again (a zone's SOA in each denial). */
+struct dns_verified {
+	const struct dns_rr *const *rr;
+	size_t n;
+	const struct dns_rr *signature, *key; /* NULL: an empty place */
+	bool good;
 };
 
 struct dns_verify {
 	unsigned left; /* verifications of this run; starts at DNS_VERIFY_TOTAL_MAX */
 	int64_t now;   /* Unix seconds: what dates are judged by */
+	/* The last ones. They point to the records given, which must live as long, as their arena.
+	 */
+	struct dns_verified done[DNS_VERIFY_KEPT];
+	size_t next_done;
 };
 
 /* Ordered by how near to valid it came. */
