@@ -3,7 +3,10 @@
  * (MX; A and AAAA; TLSA), put to libunbound with the settings of daneway, and nothing done with
  * the answers but to see that they are secure.
  *
- *	bare_unbound ROOT_HINTS TRUST_ANCHOR IN_FLIGHT < DOMAINS
+ *	bare_unbound ROOT_HINTS TRUST_ANCHOR IN_FLIGHT [check] < DOMAINS
+ *
+ * With `check`, what `daneway check -` asks besides: the TXT records of TLSRPT and MTA-STS, and the
+ * zone, its DS and its name server (of the lab: ns.DOMAIN).
  */
 #include <poll.h>
 #include <stdio.h>
@@ -15,8 +18,11 @@
 
 enum {
 	TYPE_A = 1,
+	TYPE_NS = 2,
 	TYPE_MX = 15,
+	TYPE_TXT = 16,
 	TYPE_AAAA = 28,
+	TYPE_DS = 43,
 	TYPE_TLSA = 52,
 	CLASS_IN = 1,
 	TEXT_MAX = 1024, /* a name of 255 octets, each octet escaped */
@@ -26,6 +32,7 @@ static struct {
 	struct ub_ctx *ctx;
 	struct bench_list domains;
 	size_t next, in_flight, n_done;
+	bool check;
 } run;
 
 struct domain {
@@ -68,6 +75,48 @@ static struct domain *take(void *arg, int error, struct ub_result *result)
 	return d;
 }
 
+static void end_if_all(struct domain *d)
+{
+	if (d->open > 0)
+		return;
+	free(d);
+	run.in_flight--;
+	run.n_done++;
+	begin_next();
+}
+
+static void on_more(void *arg, int error, struct ub_result *result)
+{
+	struct domain *d = take(arg, error, result);
+
+	ub_resolve_free(result);
+	end_if_all(d);
+}
+
+static void ask_more(struct domain *d)
+{
+	static const struct {
+		const char *front;
+		bool host;
+		int type;
+	} more[] = {
+		{"_smtp._tls.", false, TYPE_TXT},
+		{"_mta-sts.", false, TYPE_TXT},
+		{"_smtp._tls.", true, TYPE_TXT},
+		{"", false, TYPE_NS},
+		{"", false, TYPE_DS},
+		{"ns.", false, TYPE_A},
+		{"ns.", false, TYPE_AAAA},
+	};
+	char name[TEXT_MAX + 16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		snprintf(name, sizeof(name), "%s%s", more[i].front,
+			 more[i].host ? d->host : d->name);
+		ask(d, name, more[i].type, on_more);
+	}
+}
+
 static void on_tlsa(void *arg, int error, struct ub_result *result)
 {
 	struct domain *d = take(arg, error, result);
@@ -75,10 +124,9 @@ static void on_tlsa(void *arg, int error, struct ub_result *result)
 	if (!result->havedata)
 		bench_die("%s: no TLSA records", d->name);
 	ub_resolve_free(result);
-	free(d);
-	run.in_flight--;
-	run.n_done++;
-	begin_next();
+	if (run.check)
+		ask_more(d);
+	end_if_all(d);
 }
 
 static void on_address(void *arg, int error, struct ub_result *result)
@@ -126,8 +174,10 @@ int main(int argc, char **argv)
 	struct err e;
 	size_t limit, most;
 
-	if (argc != 4)
-		bench_die("usage: bare_unbound ROOT_HINTS TRUST_ANCHOR IN_FLIGHT < DOMAINS");
+	run.check = argc == 5 && strcmp(argv[4], "check") == 0;
+	if (argc != 4 + run.check)
+		bench_die("usage: bare_unbound ROOT_HINTS TRUST_ANCHOR IN_FLIGHT [check] "
+			  "< DOMAINS");
 	config.root_hints = argv[1];
 	config.trust_anchor = argv[2];
 	most = bench_number(argv[3]);

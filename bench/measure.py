@@ -149,8 +149,8 @@ class Bench:
             raise BenchError(f"policy: not all domains are dane: {set(outcomes)}")
         return cpu
 
-    def bare_unbound(self, times: int = 1) -> float:
-        argv = [str(self.build / "bench/bare_unbound"), *self.roots, "2000"]
+    def bare_unbound(self, times: int = 1, *more: str) -> float:
+        argv = [str(self.build / "bench/bare_unbound"), *self.roots, "2000", *more]
         return self.program(argv, self.domain_list * times, self.n * times)[1]
 
     # --- (b) deliveries

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from bench.measure import Bench, BenchError, Pair, Sink, alternate
 from lab import certs
@@ -83,23 +84,59 @@ def measure_finger(bench: Bench, rounds: int) -> tuple[Pair, Pair]:
     return cpu, wall
 
 
-def measure_parts(bench: Bench, rounds: int) -> tuple[Pair, float]:
-    """(b) CPU milliseconds a domain with all parts, and the sum of the same questions put to bare
-    libunbound and the same sessions by bare OpenSSL; how many handshakes a domain had."""
-    pair, scale = Pair(), 1000 / bench.n
+# What the walk asks every address of a name server: of the zone, then of its names.
+WALK = [("{0}", 48, "udp"), ("{0}", 6, "udp"), ("{0}", 2, "udp"), ("{0}", 6, "tcp"),
+        ("{0}", 15, "udp"), ("mx.{0}", 1, "udp"), ("mx.{0}", 28, "udp"),
+        ("_25._tcp.mx.{0}", 52, "udp")]
+
+
+def datagrams() -> int:
+    """UDP datagrams that were received in this network."""
+    text = Path("/proc/net/snmp").read_text()
+    heads, values = [line.split() for line in text.splitlines() if line.startswith("Udp:")]
+    six = re.search(r"Udp6InDatagrams\s+(\d+)", Path("/proc/net/snmp6").read_text())
+    return int(values[heads.index("InDatagrams")]) + int(six.group(1) if six else 0)
+
+
+@dataclass
+class Parts:
+    """CPU milliseconds a domain, ours and the sum of the bare parts; and, a domain, how many
+    handshakes and DNS questions there were."""
+
+    cpu: Pair
+    handshakes: float
+    questions: Pair  # over UDP
+
+
+def measure_parts(bench: Bench, rounds: int) -> Parts:
+    """(b) All parts, and the same questions put to bare libunbound and by bare sockets, and the same
+    sessions by bare OpenSSL."""
+    pair, questions, scale = Pair(), Pair(), 1000 / bench.n
+    servers = bench.world.tiers[2].addresses
+    walk = "".join(f"{server} {name.format(domain)} {kind} {how}\n" for domain in bench.domains
+                   for name, kind, how in WALK for server in servers).encode()
+
+    def counted(counts: list[float], work: Callable[[], float]) -> float:
+        before = datagrams()
+        cpu = work()
+        counts.append((datagrams() - before) / 2 / bench.n)  # and as many answers
+        return cpu * scale
 
     def bare() -> float:
-        cpu = bench.bare_unbound()
+        cpu = bench.bare_unbound(1, "check")
+        cpu += bench.program([str(bench.build / "bench/bare_dns"), "1000"], walk,
+                             len(WALK) * len(servers) * bench.n)[1]
         for signatures in SIGNATURES:
             argv = [str(bench.build / "bench/bare_tls"), "probe", "64", signatures]
             cpu += bench.program(argv, bench.address_list, bench.n)[1]
         return cpu
 
     bench.sink.restart()
-    alternate(rounds, lambda: pair.ours.append(check(bench)[0] * scale),
-              lambda: pair.peer.append(bare() * scale))
+    alternate(rounds,
+              lambda: pair.ours.append(counted(questions.ours, lambda: check(bench)[0])),
+              lambda: pair.peer.append(counted(questions.peer, bare)))
     bench.sink.restart()
-    return pair, bench.sink.handshakes / bench.n / rounds / 2
+    return Parts(pair, bench.sink.handshakes / bench.n / rounds / 2, questions)
 
 
 @dataclass

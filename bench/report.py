@@ -173,8 +173,9 @@ domain or delivery did not end as it should is no result.
   address. All domains in one `daneway check -`, cold, JSON included. The peer is Postfix's
   `posttls-finger -l dane`, eight at a time by xargs, with an Unbound that starts empty; its CPU counts.
 - **check**: everything: of each address a session for each of three kinds of key, of which the sink has one.
-  Its bare parts are the questions put to libunbound by `bench/bare_unbound.c` and the same three sessions by
-  `bench/bare_tls.c`.
+  Its bare parts are the same questions put to libunbound by `bench/bare_unbound.c`, those to each name server
+  (two over TCP a domain) by bare sockets, `bench/bare_dns.c`, and the same three sessions by
+  `bench/bare_tls.c`. What the check does besides is to verify the signatures of each server's answers.
 - **check, shared hosts**: one run over {f.shared} names below wildcards that share {f.shared_hosts} MX hosts. How
   many handshakes there were in all, CPU and memory, beside a run over a hundredth of them. Memory grows with
   the resolver's cache up to its limit; of the CPU, `policy -` on the same names has the resolver's share.
