@@ -366,7 +366,9 @@ static enum chain_state next_lookup(struct check_chain *c)
 		return CHAIN_LOOKUP;
 	}
 	c->zone = zone_for(c, next);
-	return c->zone->soa == NULL && c->zone->n_servers > 0 ? CHAIN_BASICS : CHAIN_ASK;
+	if (c->zone->soa == NULL && c->zone->n_servers > 0 && !c->zone->is_known)
+		return CHAIN_BASICS;
+	return CHAIN_ASK;
 }
 
 /* --- the validator ---------------------------------------------------------------------------- */
@@ -386,6 +388,8 @@ static void on_validator(void *arg, const struct dane_answer *answer)
 
 static enum chain_state validator(struct check_chain *c)
 {
+	if (c->request.no_validator)
+		return CHAIN_VALIDATOR_JUDGE;
 	for (struct check_lookup *l = c->lookups; l != NULL; l = l->next) {
 		if (l->origin != NULL || l->elsewhere || !l->done)
 			continue;
@@ -400,13 +404,17 @@ static bool is_unusable(enum dane_security s)
 	return s == DANE_BOGUS || s == DANE_FAILED;
 }
 
-/* With all its hops; what is elsewhere has the validator's word for it. */
+/* With all its hops; what is elsewhere has the validator's word for it, or counts for nothing. */
 static enum dane_security whole_of(const struct check_lookup *l)
 {
 	enum dane_security s = l->security;
 
-	for (const struct check_lookup *a = l->alias; a != NULL; a = a->alias)
-		s = check_chain_worse(s, a->elsewhere ? l->validator : a->security);
+	for (const struct check_lookup *a = l->alias; a != NULL; a = a->alias) {
+		if (!a->elsewhere)
+			s = check_chain_worse(s, a->security);
+		else if (l->validator != DANE_UNASKED)
+			s = check_chain_worse(s, l->validator);
+	}
 	return s;
 }
 
@@ -504,6 +512,19 @@ static void on_begin(void *arg)
 	check_chain_advance(arg);
 }
 
+static void know_top(struct check_chain *c, struct check_zone *top)
+{
+	const struct check_trust *trust = &c->request.trust;
+
+	top->is_known = true;
+	top->security = trust->security;
+	top->why = trust->why;
+	top->has_keys = trust->n_keys > 0;
+	top->keys.rr = arena_calloc(&c->arena, trust->n_keys, sizeof(*top->keys.rr));
+	for (size_t i = 0; i < trust->n_keys; i++)
+		top->keys.rr[top->keys.n++] = &trust->keys[i];
+}
+
 /* The zone that the walk begins with; above one that is not the root a shell, for the words. */
 static void add_top(struct check_chain *c)
 {
@@ -522,13 +543,18 @@ static void add_top(struct check_chain *c)
 	for (size_t i = 0; i < trust->n_anchors; i++)
 		top->ds_set.rr[top->ds_set.n++] = &trust->anchors[i];
 	top->ds_security = trust->top_unsigned ? DANE_INSECURE : DANE_SECURE;
+	if (trust->known)
+		know_top(c, top);
 }
 
 static void add_first_lookups(struct check_chain *c)
 {
 	const struct check_chain_request *r = &c->request;
 
-	if (r->mail) {
+	if (r->zone) {
+		c->zone = c->last_zone;
+		c->state = CHAIN_BASICS;
+	} else if (r->mail) {
 		add_lookup(c, r->name, DNS_TYPE_MX, ROLE_MX, NULL);
 	} else if (r->host) {
 		add_host(c, r->name);

@@ -36,13 +36,22 @@ struct check_trust {
 	const char *top, *above; /* the zone and what is above it; NULL: the root */
 	bool top_unsigned;       /* there is provably no DS */
 	bool above_unsigned;
+	/* What an earlier walk found there (check_chain_top): its servers are not asked it again.
+	 */
+	bool known;
+	enum dane_security security;
+	const char *why; /* not secure; or NULL */
+	const struct dns_rr *keys;
+	size_t n_keys;
 };
 
 struct check_chain_request {
-	const char *name; /* core/dane/name.h */
-	uint16_t type;    /* 0: the addresses, A and AAAA */
-	bool mail;        /* MX, and of each host addresses and TLSA; `type` is then 0 */
-	bool host;        /* addresses and TLSA of an MX host; so too */
+	const char *name;  /* core/dane/name.h */
+	uint16_t type;     /* 0: the addresses, A and AAAA */
+	bool mail;         /* MX, and of each host addresses and TLSA; `type` is then 0 */
+	bool host;         /* addresses and TLSA of an MX host; so too */
+	bool no_validator; /* is not asked: the caller knows what it says */
+	bool zone;         /* the zone `top` itself and no name; so too */
 	struct check_trust trust;
 	struct dns_direct *direct; /* borrowed; NULL: one of its own */
 	size_t questions, room;    /* at most, and octets; 0: the limits of chain_data.h */
@@ -69,6 +78,10 @@ const char *check_chain_stopped(const struct check_chain *c);
 size_t check_chain_zones(const struct check_chain *c);
 /* Addresses of name servers, those of a server of several zones once for each. */
 size_t check_chain_addresses(const struct check_chain *c);
+
+struct check_trust check_trust_copy(struct arena *a, const struct check_trust *t);
+/* Where another walk may begin that need not ask the top's servers for it; in the arena. */
+struct check_trust check_chain_top(const struct check_chain *c, struct arena *a);
 
 /* MX hosts that are in no zone from `top` down; they were not looked at. Lives in the arena. */
 size_t check_chain_elsewhere(const struct check_chain *c, struct arena *a, const char *const **ret);

@@ -97,6 +97,7 @@ struct check_zone {
 	size_t n_names;
 	bool more_names;                   /* than are asked */
 	bool is_shell;                     /* above the top: neither asked nor told of */
+	bool is_known;                     /* asked and told of by an earlier walk */
 	struct check_ask *asks, *last_ask; /* all that were asked of its servers */
 	struct check_ask *dnskey, *soa, *soa_tcp, *ns;
 	struct check_ask *ds;           /* asked of the parent's servers */

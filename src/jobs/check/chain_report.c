@@ -240,7 +240,8 @@ static void report_lookup(struct report *r, struct check_finding *parent,
 	report_notes(r, f, l->zone, &l->notes);
 }
 
-static void report_zone(struct report *r, struct check_finding *parent, const struct check_zone *z)
+static void report_zone_itself(struct report *r, struct check_finding **parent,
+			       const struct check_zone *z)
 {
 	static const enum check_kind kinds[] = {[DANE_SECURE] = CHECK_DNSSEC_ZONE_SECURE,
 						[DANE_INSECURE] = CHECK_DNSSEC_ZONE_INSECURE,
@@ -251,13 +252,19 @@ static void report_zone(struct report *r, struct check_finding *parent, const st
 	const char *detail = arena_printf(a, "%zu key%s, %zu server address%s", z->keys.n,
 					  z->keys.n == 1 ? "" : "s", z->n_servers,
 					  z->n_servers == 1 ? "" : "es");
-	struct check_finding *f;
 
 	if (z->security != DANE_SECURE && z->why != NULL)
 		detail = z->why;
-	f = check_add(r->t, parent, kinds[z->security], z->name, "detail", sentence(a, detail),
-		      NULL);
-	report_notes(r, f, z, &z->notes);
+	*parent = check_add(r->t, *parent, kinds[z->security], z->name, "detail",
+			    sentence(a, detail), NULL);
+	report_notes(r, *parent, z, &z->notes);
+}
+
+/* Of a zone that an earlier walk told of, only the names. */
+static void report_zone(struct report *r, struct check_finding *f, const struct check_zone *z)
+{
+	if (!z->is_known)
+		report_zone_itself(r, &f, z);
 	for (const struct check_lookup *l = r->c->lookups; l != NULL; l = l->next)
 		if (l->zone == z)
 			report_lookup(r, f, l);

@@ -18,7 +18,72 @@ const char *check_chain_stopped(const struct check_chain *c)
 
 size_t check_chain_zones(const struct check_chain *c)
 {
-	return c->n_zones - c->zones->is_shell;
+	size_t n = 0;
+
+	for (const struct check_zone *z = c->zones; z != NULL; z = z->next)
+		n += !z->is_shell && !z->is_known;
+	return n;
+}
+
+static const char *keep(struct arena *a, const char *text)
+{
+	return text != NULL ? arena_strdup(a, text) : NULL;
+}
+
+static const struct dns_rr *copy_records(struct arena *a, const struct dns_rr *from, size_t n)
+{
+	struct dns_rr *list = arena_calloc(a, n, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++) {
+		list[i] = from[i];
+		list[i].owner = arena_strdup(a, from[i].owner);
+		list[i].wire = arena_dup(a, from[i].wire);
+		list[i].rdata = arena_dup(a, from[i].rdata);
+	}
+	return list;
+}
+
+struct check_trust check_trust_copy(struct arena *a, const struct check_trust *t)
+{
+	struct check_root *servers = arena_calloc(a, t->n_roots, sizeof(*servers));
+	struct check_trust copy = *t;
+
+	for (size_t i = 0; i < t->n_roots; i++)
+		servers[i] = (struct check_root){arena_strdup(a, t->roots[i].name),
+						 arena_strdup(a, t->roots[i].address)};
+	copy.roots = servers;
+	copy.anchors = copy_records(a, t->anchors, t->n_anchors);
+	copy.top = keep(a, t->top);
+	copy.above = keep(a, t->above);
+	copy.why = keep(a, t->why);
+	copy.keys = copy_records(a, t->keys, t->n_keys);
+	return copy;
+}
+
+struct check_trust check_chain_top(const struct check_chain *c, struct arena *a)
+{
+	const struct check_zone *top = c->zones->is_shell ? c->zones->next : c->zones;
+	struct check_trust t = c->request.trust;
+	struct check_root servers[CHAIN_SERVERS_MAX];
+	struct arena scratch = {0};
+	struct dns_rr *keys = arena_calloc(&scratch, top->keys.n, sizeof(*keys));
+
+	t.known = true;
+	t.security = top->security;
+	t.why = top->why;
+	t.roots = servers;
+	t.n_roots = 0;
+	for (size_t i = 0; i < top->n_servers; i++)
+		if (!top->servers[i].silent)
+			servers[t.n_roots++] =
+				(struct check_root){top->servers[i].name, top->servers[i].address};
+	for (size_t i = 0; i < top->keys.n; i++)
+		keys[i] = *top->keys.rr[i];
+	t.keys = keys;
+	t.n_keys = top->keys.n;
+	t = check_trust_copy(a, &t);
+	arena_done(&scratch);
+	return t;
 }
 
 size_t check_chain_elsewhere(const struct check_chain *c, struct arena *a, const char *const **ret)
@@ -38,12 +103,14 @@ size_t check_chain_addresses(const struct check_chain *c)
 	size_t n = 0;
 
 	for (const struct check_zone *z = c->zones; z != NULL; z = z->next)
-		n += z->n_servers;
+		n += z->is_known ? 0 : z->n_servers;
 	return n;
 }
 
 static bool holds_a_name(const struct check_chain *c, const struct check_zone *z)
 {
+	if (c->request.zone)
+		return true;
 	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
 		if (l->zone == z && l->done && l->security == DANE_SECURE)
 			return true;

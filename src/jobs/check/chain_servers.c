@@ -287,5 +287,5 @@ enum chain_state check_chain_edns_judge(struct check_chain *c)
 	check_chain_note_difference(c, z->ns, &z->notes, CHECK_DNSSEC_DIFFER);
 	note_names(c, z);
 	check_chain_judge_zone(c, z);
-	return CHAIN_ASK;
+	return c->lookup != NULL ? CHAIN_ASK : CHAIN_LOOKUP;
 }

@@ -35,7 +35,7 @@ struct check_run {
 	size_t n_lanes, n_done;
 	struct check_extra *extra;
 	struct check_walk *walk; /* NULL: over, or not asked for */
-	struct check_servers *servers[1 + CHECK_WALKS_HOSTS];
+	struct check_servers *servers[CHECK_WALKS_RESULTS];
 	size_t n_servers;
 	struct check_rehearsals *rehearsals;
 	bool extra_done, walk_runs;

@@ -298,7 +298,7 @@ static int read_servers(struct check_saved *s, const struct js *list, struct err
 {
 	size_t n = js_count(list);
 
-	if (n > 1 + CHECK_WALKS_HOSTS)
+	if (n > CHECK_WALKS_RESULTS)
 		return err_set(e, -EINVAL, "too many walks of name servers");
 	s->servers = arena_calloc(&s->arena, n, sizeof(struct check_servers *));
 	for (size_t i = 0; i < n; i++) {

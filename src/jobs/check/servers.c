@@ -30,6 +30,7 @@ struct check_servers *check_servers_unfinished(const char *why)
 	struct check_servers *s = xcalloc(1, sizeof(*s));
 
 	check_tree_init(&s->tree, "");
+	s->unfinished = true;
 	s->stopped = arena_strdup(&s->arena, why);
 	return s;
 }
@@ -49,6 +50,7 @@ struct check_servers *check_servers_copy(const struct check_servers *from)
 	check_tree_graft(&s->tree, &s->tree.root, &from->tree, true);
 	s->n_zones = from->n_zones;
 	s->n_addresses = from->n_addresses;
+	s->unfinished = from->unfinished;
 	s->stopped = keep(s, from->stopped);
 	s->signatures_end = from->signatures_end;
 	s->signatures_over = keep(s, from->signatures_over);
@@ -216,7 +218,7 @@ void check_servers_tree(const struct check_view *v)
 		zones += v->servers[i]->n_zones;
 		addresses += v->servers[i]->n_addresses;
 		alike = alike && is_in_order(&v->servers[i]->tree);
-		if (v->servers[i]->n_zones == 0)
+		if (v->servers[i]->unfinished)
 			check_add(v->tree, NULL, CHECK_SERVERS_UNFINISHED, v->request->domain,
 				  "detail", v->servers[i]->stopped, "domain", v->request->domain,
 				  NULL);

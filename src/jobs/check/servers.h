@@ -20,6 +20,7 @@ struct check_servers {
 	struct arena arena;
 	struct check_tree tree; /* zones, names, and what is wrong there */
 	size_t n_zones, n_addresses;
+	bool unfinished;        /* nothing is below: `stopped` says why */
 	const char *stopped;    /* why not all was looked at; NULL: all was */
 	int64_t signatures_end; /* Unix seconds; 0: not known */
 	const char *signatures_over;

@@ -39,6 +39,7 @@ struct js *check_servers_save(const struct check_servers *s)
 
 	js_set_int(v, "zones", (int64_t)s->n_zones);
 	js_set_int(v, "addresses", (int64_t)s->n_addresses);
+	js_set_bool(v, "unfinished", s->unfinished);
 	js_set_text(v, "stopped", s->stopped);
 	js_set_int(v, "signatures_end", s->signatures_end);
 	js_set_text(v, "signatures_over", s->signatures_over);
@@ -127,6 +128,7 @@ struct check_servers *check_servers_restore(const struct js *saved, struct err *
 	s->n_zones = zones > 0 ? (size_t)zones : 0;
 	s->n_addresses = addresses > 0 ? (size_t)addresses : 0;
 	s->stopped = keep(s, js_get(saved, "stopped"));
+	s->unfinished = s->stopped != NULL && js_bool(js_get(saved, "unfinished"), false);
 	s->signatures_over = keep(s, js_get(saved, "signatures_over"));
 	if (s->signatures_over != NULL)
 		s->signatures_end = js_int(js_get(saved, "signatures_end"), 0);

@@ -30,6 +30,7 @@ struct check_start {
 	struct check_trust trust;
 };
 
+/* The last thing that is done: the callback may free it. */
 static void end(struct check_start *s, enum check_start_result result)
 {
 	TAKE(s->fn)(s->arg, result, &s->trust);

@@ -21,8 +21,8 @@ typedef void check_start_fn(void *arg, enum check_start_result result,
 			    const struct check_trust *trust);
 
 /*
- * `name`: not the root. The callback comes once, never before check_start_new returns. Not to be
- * freed from within it: io_defer.
+ * `name`: not the root. The callback comes once, never before check_start_new returns; it may
+ * free the finder.
  */
 struct check_start *check_start_new(struct dns_resolver *r, const char *name, check_start_fn *fn,
 				    void *arg);

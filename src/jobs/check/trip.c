@@ -12,12 +12,12 @@ enum {
 struct check_trip {
 	struct check_trips *all;
 	struct arena arena;
+	enum check_trip_kind kind;
 	const char *name;
-	bool host;
 	const struct check_trip_ops *ops; /* NULL: nothing is called any more */
 	void *arg;
-	struct check_start *start;
-	const struct check_trust *trust; /* where it begins */
+	struct check_trust below; /* where it begins, if not at the root */
+	bool from_root;
 	struct check_place place;
 	struct check_chain *chain;
 	bool queued;                        /* from the root: it waits */
@@ -73,10 +73,10 @@ static void retire(struct check_trip *t)
 	t->ops = NULL;
 	if (t->queued)
 		unlink_from(&all->waiting, t);
-	else if (all->options.many)
-		check_places_give_back(all->places, &t->place);
-	else
+	else if (t->from_root)
 		all->n_from_root--;
+	else
+		check_places_give_back(all->places, &t->place);
 	link_last(&all->over, t);
 	io_timer_set(all->next, 0);
 }
@@ -88,30 +88,20 @@ static void let_go(struct list *l)
 
 		unlink_from(l, t);
 		check_chain_free(t->chain);
-		check_start_free(t->start);
 		arena_done(&t->arena);
 		free(t);
 	}
 }
 
-static void finish(struct check_trip *t, struct check_servers *servers)
-{
-	const struct check_trip_ops *ops = t->ops;
-	const char *const *hosts = NULL;
-	size_t n = 0;
-
-	if (t->chain != NULL)
-		n = check_chain_elsewhere(t->chain, &t->arena, &hosts);
-	retire(t);
-	ops->done(t->arg, servers, hosts, n);
-}
-
 static void on_over(void *arg, struct check_chain *chain)
 {
 	struct check_trip *t = arg;
+	const struct check_trip_ops *ops = t->ops;
 
-	if (t->ops != NULL)
-		finish(t, check_servers_new(chain, t->all->options.detail));
+	if (ops == NULL)
+		return;
+	retire(t);
+	ops->done(t->arg, chain);
 }
 
 /* --- the walk --------------------------------------------------------------------------------- */
@@ -119,21 +109,23 @@ static void on_over(void *arg, struct check_chain *chain)
 static void begin(struct check_trip *t)
 {
 	struct check_trips *all = t->all;
-	bool many = all->options.many;
 	struct check_chain_request request = {
 		.name = t->name,
-		.mail = !t->host,
-		.host = t->host,
-		.trust = *t->trust,
-		.direct = many ? all->direct : NULL,
-		.questions = many ? QUESTIONS : 0,
-		.room = many ? ROOM : 0,
+		.mail = t->kind == CHECK_TRIP_MAIL,
+		.host = t->kind == CHECK_TRIP_HOST,
+		.zone = t->kind == CHECK_TRIP_ZONE,
+		.no_validator = !t->from_root, /* the decision was made by it */
+		.trust = t->from_root ? all->options.trust : t->below,
+		.direct = t->from_root ? NULL : all->direct,
+		.questions = t->from_root ? 0 : QUESTIONS,
+		.room = t->from_root ? 0 : ROOM,
 		.timeout = all->options.question,
 		.deadline = usec_add(io_now(all->loop), all->options.timeout),
 	};
 
 	t->chain = check_chain_new(all->loop, all->resolver, &request, on_over, t);
-	t->ops->begun(t->arg);
+	if (t->ops->begun != NULL)
+		t->ops->begun(t->arg);
 }
 
 static void on_place(struct check_place *place)
@@ -150,27 +142,6 @@ static const char *first_server(const struct check_trust *trust)
 		if (strcmp(trust->roots[i].address, first) < 0)
 			first = trust->roots[i].address;
 	return first;
-}
-
-static void on_start(void *arg, enum check_start_result result, const struct check_trust *trust)
-{
-	struct check_trip *t = arg;
-
-	if (t->ops == NULL)
-		return;
-	switch (result) {
-	case CHECK_START_FOUND:
-		t->trust = trust;
-		check_places_ask(t->all->places, &t->place, first_server(trust));
-		break;
-	case CHECK_START_BROKEN:
-		finish(t, check_servers_unfinished("The chain of trust down to its zone is broken, "
-						   "or gives no answer"));
-		break;
-	case CHECK_START_NONE:
-		finish(t, NULL);
-		break;
-	}
 }
 
 /* --- from the root ---------------------------------------------------------------------------- */
@@ -219,30 +190,37 @@ struct check_trips *check_trips_free(struct check_trips *all)
 	return NULL;
 }
 
-struct check_trip *check_trip_new(struct check_trips *all, const char *name, bool host,
+unsigned check_trips_detail(const struct check_trips *all)
+{
+	return all->options.detail;
+}
+
+struct check_trip *check_trip_new(struct check_trips *all, enum check_trip_kind kind,
+				  const char *name, const struct check_trust *trust,
 				  const struct check_trip_ops *ops, void *arg)
 {
 	struct check_trip *t = xcalloc(1, sizeof(*t));
 
 	t->all = all;
+	t->kind = kind;
 	t->name = arena_strdup(&t->arena, name);
-	t->host = host;
 	t->ops = ops;
 	t->arg = arg;
-	if (all->options.many) {
-		t->start = check_start_new(all->resolver, t->name, on_start, t);
-		return t;
+	t->from_root = trust == NULL;
+	if (t->from_root) {
+		t->queued = true;
+		link_last(&all->waiting, t);
+		io_timer_set(all->next, 0);
+	} else {
+		t->below = check_trust_copy(&t->arena, trust);
+		check_places_ask(all->places, &t->place, first_server(&t->below));
 	}
-	t->trust = &all->options.trust;
-	t->queued = true;
-	link_last(&all->waiting, t);
-	io_timer_set(all->next, 0);
 	return t;
 }
 
 struct check_trip *check_trip_free(struct check_trip *t)
 {
-	if (t != NULL && t->ops != NULL)
+	if (t != NULL)
 		retire(t);
 	return NULL;
 }

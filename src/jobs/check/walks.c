@@ -1,226 +1,223 @@
 #include "jobs/check/walks.h"
 
-#include <search.h>
-#include <string.h>
-
-#include "jobs/check/trip.h"
+#include "jobs/check/zones.h"
 
 struct check_walks {
+	bool many;
+	struct dns_resolver *resolver;
 	struct check_trips *trips;
-	void *hosts;                    /* a tree of struct shared */
-	struct shared *oldest, *newest; /* done and wanted by nobody, by last use */
-	size_t n_kept, weight;
+	struct check_zones *zones;
+	struct check_shelf *hosts;
 };
 
-/* The walk of an MX host, and its result. */
-struct shared {
-	const char *name; /* first: what the tree compares */
+/* The walk of one name: where it begins, the zone that holds it, the name itself. */
+struct job {
 	struct check_walks *walks;
+	enum check_trip_kind kind;
 	struct arena arena;
-	struct check_trip *trip;       /* NULL: done */
+	const char *name;
+	void (*begun)(void *arg), (*done)(void *arg);
+	void *arg;
+	struct check_start *start;
+	struct check_known_zone *zone; /* NULL: not from there, or there is none */
+	struct check_waiter waiter;
+	struct check_trip *trip;
 	struct check_servers *servers; /* NULL: there was nothing to ask */
-	size_t weight, n_wanted;
-	struct wanted *waiting;
-	struct shared *older, *newer;
+	const char *const *hosts;      /* MX hosts of other zones */
+	size_t n_hosts;
 };
 
-/* A domain wants it. */
+/* An MX host, shared. */
+struct host {
+	struct check_shared shared; /* by its name */
+	struct job job;
+};
+
 struct wanted {
-	struct check_walk *walk;
-	struct shared *shared;
-	struct wanted *previous, *next; /* of those that wait for it */
-	bool waits;
+	struct host *host;
+	struct check_waiter waiter;
 };
 
 struct check_walk {
 	struct check_walks *walks;
 	const struct check_walk_ops *ops;
 	void *arg;
-	struct check_trip *trip;
-	struct check_servers *own; /* of the domain's zone */
+	struct job own;
+	bool own_done;
 	struct wanted wanted[CHECK_WALKS_HOSTS];
-	size_t n_wanted, n_waiting;
+	size_t n_wanted;
 };
 
-/* --- what is kept ----------------------------------------------------------------------------- */
+/* --- one name --------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
+static void on_begun(void *arg)
 {
-	const struct shared *x = a, *y = b;
+	struct job *j = arg;
 
-	return strcmp(x->name, y->name);
+	if (j->begun != NULL)
+		j->begun(j->arg);
 }
 
-static void take_out(struct shared *s)
+static void on_over(void *arg, const struct check_chain *chain)
 {
-	struct check_walks *w = s->walks;
+	struct job *j = arg;
 
-	if (s->older != NULL)
-		s->older->newer = s->newer;
+	j->trip = NULL;
+	j->servers = check_servers_new(chain, check_trips_detail(j->walks->trips));
+	j->n_hosts = check_chain_elsewhere(chain, &j->arena, &j->hosts);
+	j->done(j->arg);
+}
+
+static const struct check_trip_ops trip_ops = {.begun = on_begun, .done = on_over};
+
+static void on_zone(void *arg)
+{
+	struct job *j = arg;
+	const struct check_trust *trust = check_zone_trust(j->zone);
+
+	if (trust->n_roots > 0)
+		j->trip = check_trip_new(j->walks->trips, j->kind, j->name, trust, &trip_ops, j);
 	else
-		w->oldest = s->newer;
-	if (s->newer != NULL)
-		s->newer->older = s->older;
-	else
-		w->newest = s->older;
-	s->older = s->newer = NULL;
-	w->n_kept--;
-	w->weight -= s->weight;
+		j->done(j->arg); /* no server of the zone answers, which the zone's findings tell */
 }
 
-static void shared_free(struct shared *s)
+static void on_start(void *arg, enum check_start_result result, const struct check_trust *trust)
 {
-	tdelete(s, &s->walks->hosts, compare);
-	check_trip_free(s->trip);
-	check_servers_free(s->servers);
-	arena_done(&s->arena);
-	free(s);
-}
+	struct job *j = arg;
 
-static void forget_some(struct check_walks *w)
-{
-	while (w->n_kept > CHECK_WALKS_KEPT || w->weight > CHECK_WALKS_WEIGHT) {
-		struct shared *s = w->oldest;
-
-		take_out(s);
-		shared_free(s);
+	switch (result) {
+	case CHECK_START_FOUND:
+		j->zone = check_zones_want(j->walks->zones, trust, &j->waiter);
+		if (check_zone_is_known(j->zone))
+			on_zone(j);
+		break;
+	case CHECK_START_BROKEN:
+		j->servers = check_servers_unfinished("The chain of trust down to its zone is "
+						      "broken, or gives no answer");
+		j->done(j->arg);
+		break;
+	case CHECK_START_NONE:
+		j->done(j->arg);
+		break;
 	}
 }
 
-/* Nobody wants it now. */
-static void put_back(struct shared *s)
+/* `begun`, `done` and `arg` are set. Neither comes from here, unless it goes from the root. */
+static void job_begin(struct job *j, struct check_walks *w, const char *name,
+		      enum check_trip_kind kind)
 {
-	struct check_walks *w = s->walks;
-
-	if (s->trip != NULL) { /* it need not end, then */
-		shared_free(s);
-		return;
-	}
-	s->older = w->newest;
-	if (w->newest != NULL)
-		w->newest->newer = s;
+	j->walks = w;
+	j->kind = kind;
+	j->name = arena_strdup(&j->arena, name);
+	j->waiter = (struct check_waiter){.made = on_zone, .arg = j};
+	if (w->many)
+		j->start = check_start_new(w->resolver, j->name, on_start, j);
 	else
-		w->oldest = s;
-	w->newest = s;
-	w->n_kept++;
-	w->weight += s->weight;
-	forget_some(w);
+		j->trip = check_trip_new(w->trips, kind, j->name, NULL, &trip_ops, j);
 }
 
-static void unwant(struct wanted *x)
+static void job_end(struct job *j)
 {
-	if (x->waits) {
-		if (x->previous != NULL)
-			x->previous->next = x->next;
-		else
-			x->shared->waiting = x->next;
-		if (x->next != NULL)
-			x->next->previous = x->previous;
-		x->waits = false;
-	}
-	if (--x->shared->n_wanted == 0)
-		put_back(x->shared);
-}
-
-/* --- the end of a domain's -------------------------------------------------------------------- */
-
-static void walk_free(struct check_walk *walk)
-{
-	check_trip_free(walk->trip);
-	check_servers_free(walk->own);
-	for (size_t i = 0; i < walk->n_wanted; i++)
-		unwant(&walk->wanted[i]);
-	free(walk);
-}
-
-static void finish_if_all(struct check_walk *walk)
-{
-	struct check_servers *list[1 + CHECK_WALKS_HOSTS];
-	const struct check_walk_ops *ops = walk->ops;
-	void *arg = walk->arg;
-	size_t n = 0;
-
-	if (walk->n_waiting > 0)
-		return;
-	if (walk->own != NULL)
-		list[n++] = TAKE(walk->own);
-	for (size_t i = 0; i < walk->n_wanted; i++)
-		if (walk->wanted[i].shared->servers != NULL)
-			list[n++] = check_servers_copy(walk->wanted[i].shared->servers);
-	walk_free(walk);
-	ops->done(arg, list, n);
+	check_start_free(j->start);
+	check_trip_free(j->trip);
+	if (j->zone != NULL)
+		check_zones_give_back(j->zone, &j->waiter);
+	check_servers_free(j->servers);
+	arena_done(&j->arena);
 }
 
 /* --- hosts ------------------------------------------------------------------------------------ */
 
-static void host_begun(void *arg)
+static void host_drop(struct check_shared *s)
 {
-	(void)arg;
+	struct host *h = (struct host *)s;
+
+	job_end(&h->job);
+	free(h);
 }
 
-static void host_done(void *arg, struct check_servers *servers, const char *const *hosts, size_t n)
+static void host_done(void *arg)
 {
-	struct shared *s = arg;
+	struct host *h = arg;
+	size_t weight = sizeof(*h) + h->job.arena.used;
 
-	(void)hosts;
-	(void)n;
-	s->trip = NULL;
-	s->servers = servers;
-	s->weight = sizeof(*s) + (servers != NULL ? check_servers_weight(servers) : 0);
-	/* One at a time: each may end a domain, and none can begin to wait any more. */
-	s->n_wanted++;
-	while (s->waiting != NULL) {
-		struct wanted *x = s->waiting;
-
-		s->waiting = x->next;
-		if (x->next != NULL)
-			x->next->previous = NULL;
-		x->waits = false;
-		x->walk->n_waiting--;
-		finish_if_all(x->walk);
-	}
-	if (--s->n_wanted == 0)
-		put_back(s);
+	if (h->job.servers != NULL)
+		weight += check_servers_weight(h->job.servers);
+	check_shelf_made(&h->shared, weight);
 }
 
-static const struct check_trip_ops host_ops = {.begun = host_begun, .done = host_done};
-
-static struct shared *get_shared(struct check_walks *w, const char *host)
+static struct host *get_host(struct check_walks *w, const char *name)
 {
-	struct shared key = {.name = host}, **found = tfind(&key, &w->hosts, compare), *s;
+	struct host *h = (struct host *)check_shelf_take(w->hosts, name);
 
-	if (found != NULL) {
-		s = *found;
-		if (s->n_wanted++ == 0)
-			take_out(s);
-		return s;
-	}
-	s = xcalloc(1, sizeof(*s));
-	s->walks = w;
-	s->name = arena_strdup(&s->arena, host);
-	s->n_wanted = 1;
-	require(tsearch(s, &w->hosts, compare) != NULL);
-	s->trip = check_trip_new(w->trips, s->name, true, &host_ops, s);
-	return s;
+	if (h != NULL)
+		return h;
+	h = xcalloc(1, sizeof(*h));
+	h->job.done = host_done;
+	h->job.arg = h;
+	job_begin(&h->job, w, name, CHECK_TRIP_HOST);
+	h->shared.name = h->job.name;
+	check_shelf_add(w->hosts, &h->shared);
+	return h;
 }
 
-static void want(struct check_walk *walk, const char *host)
-{
-	struct wanted *x = &walk->wanted[walk->n_wanted++];
+/* --- a mail domain ---------------------------------------------------------------------------- */
 
-	x->walk = walk;
-	x->shared = get_shared(walk->walks, host);
-	if (x->shared->trip == NULL)
+static void walk_free(struct check_walk *walk)
+{
+	for (size_t i = 0; i < walk->n_wanted; i++)
+		check_shelf_give_back(&walk->wanted[i].host->shared, &walk->wanted[i].waiter);
+	job_end(&walk->own);
+	free(walk);
+}
+
+struct results {
+	struct check_servers *list[CHECK_WALKS_RESULTS];
+	size_t n;
+};
+
+static void add_copy(struct results *r, const struct check_servers *s)
+{
+	if (s != NULL)
+		r->list[r->n++] = check_servers_copy(s);
+}
+
+/* Hosts may share a zone, which is told once. */
+static void add_host_zone(struct results *r, const struct check_walk *walk, size_t i)
+{
+	const struct check_known_zone *zone = walk->wanted[i].host->job.zone;
+
+	if (zone == NULL || zone == walk->own.zone)
 		return;
-	x->waits = true;
-	x->next = x->shared->waiting;
-	if (x->next != NULL)
-		x->next->previous = x;
-	x->shared->waiting = x;
-	walk->n_waiting++;
+	for (size_t k = 0; k < i; k++)
+		if (walk->wanted[k].host->job.zone == zone)
+			return;
+	add_copy(r, check_zone_servers(zone));
 }
 
-/* --- the domain's own ------------------------------------------------------------------------- */
+static void on_any(void *arg)
+{
+	struct check_walk *walk = arg;
+	const struct check_walk_ops *ops = walk->ops;
+	struct results r = {.n = 0};
+
+	if (!walk->own_done)
+		return;
+	for (size_t i = 0; i < walk->n_wanted; i++)
+		if (!walk->wanted[i].host->shared.made)
+			return;
+	if (walk->own.zone != NULL)
+		add_copy(&r, check_zone_servers(walk->own.zone));
+	if (walk->own.servers != NULL)
+		r.list[r.n++] = TAKE(walk->own.servers);
+	for (size_t i = 0; i < walk->n_wanted; i++) {
+		add_host_zone(&r, walk, i);
+		add_copy(&r, walk->wanted[i].host->job.servers);
+	}
+	arg = walk->arg;
+	walk_free(walk);
+	ops->done(arg, r.list, r.n);
+}
 
 static void own_begun(void *arg)
 {
@@ -229,18 +226,21 @@ static void own_begun(void *arg)
 	walk->ops->begun(walk->arg);
 }
 
-static void own_done(void *arg, struct check_servers *servers, const char *const *hosts, size_t n)
+static void own_done(void *arg)
 {
 	struct check_walk *walk = arg;
 
-	walk->trip = NULL;
-	walk->own = servers;
-	for (size_t i = 0; i < n && i < CHECK_WALKS_HOSTS; i++)
-		want(walk, hosts[i]);
-	finish_if_all(walk);
-}
+	for (size_t i = 0; i < walk->own.n_hosts && i < CHECK_WALKS_HOSTS; i++) {
+		struct wanted *x = &walk->wanted[walk->n_wanted++];
 
-static const struct check_trip_ops own_ops = {.begun = own_begun, .done = own_done};
+		x->host = get_host(walk->walks, walk->own.hosts[i]);
+		x->waiter = (struct check_waiter){.made = on_any, .arg = walk};
+		if (!x->host->shared.made)
+			check_shelf_wait(&x->host->shared, &x->waiter);
+	}
+	walk->own_done = true;
+	on_any(walk);
+}
 
 /* --- all -------------------------------------------------------------------------------------- */
 
@@ -249,7 +249,11 @@ struct check_walks *check_walks_new(struct io_loop *l, struct dns_resolver *r,
 {
 	struct check_walks *w = xcalloc(1, sizeof(*w));
 
+	w->many = o->many;
+	w->resolver = r;
 	w->trips = check_trips_new(l, r, o);
+	w->zones = check_zones_new(w->trips);
+	w->hosts = check_shelf_new(CHECK_WALKS_KEPT, CHECK_WALKS_WEIGHT, host_drop);
 	return w;
 }
 
@@ -257,12 +261,8 @@ struct check_walks *check_walks_free(struct check_walks *w)
 {
 	if (w == NULL)
 		return NULL;
-	while (w->oldest != NULL) {
-		struct shared *s = w->oldest;
-
-		take_out(s);
-		shared_free(s);
-	}
+	check_shelf_free(w->hosts); /* hosts want zones, and both have trips */
+	check_zones_free(w->zones);
 	check_trips_free(w->trips);
 	free(w);
 	return NULL;
@@ -276,7 +276,10 @@ struct check_walk *check_walks_ask(struct check_walks *w, const char *domain,
 	walk->walks = w;
 	walk->ops = ops;
 	walk->arg = arg;
-	walk->trip = check_trip_new(w->trips, domain, false, &own_ops, walk);
+	walk->own.begun = own_begun;
+	walk->own.done = own_done;
+	walk->own.arg = walk;
+	job_begin(&walk->own, w, domain, CHECK_TRIP_MAIL);
 	return walk;
 }
 

@@ -4,23 +4,24 @@
  *
  * Of a few domains each is walked from the root, one walk a domain, so many at a time.
  *
- * Of a long list each is walked from its own zone down (start.h), and an MX host of another zone by
- * a walk of its own, which all domains share: its result is kept, the least recently used goes
- * first. With one name server there is one walk at a time, a few with a network (places.h).
+ * Of a long list each is walked from its own zone down (start.h). A zone is looked at once for all
+ * names in it (zones.h), and so is an MX host that is in another zone than the domain; what was
+ * found is kept (shelf.h). With one name server there is one walk at a time, a few with a network
+ * (places.h).
  */
 #pragma once
 
-#include "jobs/check/places.h"
 #include "jobs/check/servers.h"
 
 enum {
-	CHECK_WALKS_FROM_ROOT = 8,              /* at a time */
-	CHECK_WALKS_BELOW = 200,                /* so too */
-	CHECK_WALKS_NETWORK = 8,                /* with one /24 or /48 at a time */
-	CHECK_WALKS_QUESTIONS = 1000,           /* sockets of all */
-	CHECK_WALKS_HOSTS = 20,                 /* in other zones, of one domain */
-	CHECK_WALKS_KEPT = 5000,                /* results of hosts */
-	CHECK_WALKS_WEIGHT = 100 * 1024 * 1024, /* octets of all of them, about */
+	CHECK_WALKS_FROM_ROOT = 8,             /* at a time */
+	CHECK_WALKS_BELOW = 200,               /* so too */
+	CHECK_WALKS_NETWORK = 8,               /* with one /24 or /48 at a time */
+	CHECK_WALKS_QUESTIONS = 1000,          /* sockets of all */
+	CHECK_WALKS_HOSTS = 20,                /* in other zones, of one domain */
+	CHECK_WALKS_KEPT = 5000,               /* zones; so many hosts too */
+	CHECK_WALKS_WEIGHT = 64 * 1024 * 1024, /* octets of all zones, about; so many of hosts */
+	CHECK_WALKS_RESULTS = 2 + 2 * CHECK_WALKS_HOSTS,
 };
 
 struct check_walks_options {
