@@ -87,7 +87,7 @@ def measure_finger(bench: Bench, rounds: int) -> tuple[Pair, Pair]:
 # What the walk asks every address of a name server: of the zone, then of its names.
 WALK = [("{0}", 48, "udp"), ("{0}", 6, "udp"), ("{0}", 2, "udp"), ("{0}", 6, "tcp"),
         ("{0}", 15, "udp"), ("mx.{0}", 1, "udp"), ("mx.{0}", 28, "udp"),
-        ("_25._tcp.mx.{0}", 52, "udp")]
+        ("_25._tcp.mx.{0}", 52, "udp"), ("_tcp.mx.{0}", 1, "udp")]
 
 
 def datagrams() -> int:

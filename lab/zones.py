@@ -42,6 +42,7 @@ DAMAGES = (
     "extra-unknown",             # a good signature and one by a key that is not there
     "labels",                    # the labels field counts one more than the name has
     "no-denial",                 # zone-wide: no NSEC or NSEC3 record
+    "no-above",                  # zone-wide: no NSEC3 record for names that only have names below
     "no-dnskey",                 # zone-wide: signed, but the DNSKEY RRset is not there
 )
 
@@ -307,7 +308,7 @@ class _Signer:
             types = {n: t for n, t in types.items()
                      if n not in self.cuts or RdataType.DS in t}
         for owner in list(types):  # empty non-terminals
-            while len(owner) > len(self.apex):
+            while not any(d.kind == "no-above" for d in zone.damages) and len(owner) > len(self.apex):
                 types.setdefault(owner, set())
                 owner = owner.parent()
         hashed = {nsec3_label(n, zone.salt, zone.iterations): n for n in types}

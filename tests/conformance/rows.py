@@ -3,7 +3,7 @@
 
     tests/conformance/rows.py [--write]
 
-A row is covered by a case here or by a unit test that names it; not-covered.toml excuses the rest,
+A row is covered by a case here or by a unit or system test that names it; not-covered.toml excuses the rest,
 each row (or whole section) with a reason. Source files that name a row are shown, but cover nothing.
 """
 
@@ -94,6 +94,8 @@ class Coverage:
             for row in rows:
                 self.cases.setdefault(row, []).append(test)
         self.units = in_files("tests/unit/*.c")
+        for row, paths in in_files("tests/system/test_*.py").items():
+            self.units.setdefault(row, []).extend(paths)
         self.sources = in_files("src/**/*.[ch]")
         self.excuses = excuses()
         self.excused = tomllib.loads((HERE / "not-covered.toml").read_text())["rows"]
@@ -122,7 +124,7 @@ class Coverage:
             "Written by `tests/conformance/rows.py --write`; a test fails when it is stale. Cases are "
             "in `tests/conformance/cases/SECTION.toml`, `test_` names in `tests/conformance`.", "",
             f"{len(counted)} rows: {staged} staged in the lab, {sum(counted) - staged} more by unit "
-            f"tests alone, {len(counted) - sum(counted)} not covered, with the reason."]
+            f"or system tests alone, {len(counted) - sum(counted)} not covered, with the reason."]
         if self.deviations:
             lines += ["", "Known deviations: the case expects what is right, another answer comes out, "
                       "and the promises hold all the same.", ""]

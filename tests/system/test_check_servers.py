@@ -15,6 +15,7 @@ from lab.dns_server import Rule
 from lab.pytest_plugin import Daneway
 from lab.smtp_server import Smtp, Tls
 from lab.world import World
+from lab.zones import Damage
 from test_check import check, findings
 
 HOST = "mx.two.example"
@@ -142,6 +143,31 @@ def test_one_bad_server(two: Two, daneway: Daneway, rule: Rule, identity: str, w
     found(result, "servers.trouble")
 
 
+def test_name_above_denied(two: Two, daneway: Daneway) -> None:
+    """A25: NXDOMAIN for _tcp.mx hides the record from resolvers that ask label by label."""
+    two.rules(Rule("nxdomain", qname="_tcp.*"))
+    code, result = check(daneway, two.world, "two.example")
+    assert (code, result["verdict"]) == (1, "partial")
+    finding = found(result, "servers.tlsa-hidden")
+    assert two.name in finding["detail"] and "ns1.two.example" not in finding["detail"]
+    assert "_tcp.mx.two.example" in finding["fix"]
+    assert "_25._tcp.mx.two.example" in found(result, "dnssec.denial.hides")["detail"]
+
+
+def test_name_above_not_provable(fresh_world: World, daneway: Daneway) -> None:
+    """B30: the zone has no NSEC3 record for _tcp.mx, so its absence of records has no proof."""
+    key = certs.self_signed("mx.gap.example")
+    pem = key.write(fresh_world.dir / "gap.pem")
+    smtp = fresh_world.add_smtp(Smtp(hostname="mx.gap.example", tls=Tls([pem])))
+    fresh_world.add_zone("gap.example", ["@ MX 10 mx", f"mx A {smtp.addresses[0]}",
+                                         f"{OWNER} TLSA {current(key)}"], denial="nsec3",
+                         damages=[Damage("no-above")])
+    fresh_world.start()
+    _, result = check(daneway, fresh_world, "gap.example")
+    assert any("_tcp.mx.gap.example" in c["detail"] and c["detail"].count("_25.") == 0
+               for c in result["checks"] if c["id"].startswith("dnssec.denial.")), result
+
+
 def test_no_tcp(two: Two, daneway: Daneway) -> None:
     two.rules(tcp="refuse")
     _, result = check(daneway, two.world, "two.example")
@@ -172,6 +198,7 @@ def test_detail(two: Two, daneway: Daneway) -> None:
 
 @pytest.mark.parametrize("spoil", [
     lambda s: s["answers"].append({}),
+    lambda s: s["hidden"].append({"owner": "x", "above": "x"}),
     lambda s: s["findings"].append({"id": "smtp.match", "depth": 0, "subject": "x", "title": "x"}),
     lambda s: s["findings"].append({"id": "dnssec.ds", "depth": 9, "subject": "x", "title": "x"}),
     lambda s: s["findings"].insert(0, {"id": "dnssec.ds", "depth": 1, "subject": "x",

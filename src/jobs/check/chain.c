@@ -294,8 +294,47 @@ static void add_tlsa(struct check_chain *c, const char *base, const char *host)
 	for (struct check_lookup *l = c->lookups; owner != NULL && l != NULL; l = l->next)
 		if (l->role == ROLE_TLSA && strcmp(l->name, owner) == 0)
 			return;
-	if (owner != NULL)
-		add_lookup(c, owner, DNS_TYPE_TLSA, ROLE_TLSA, host);
+	if (owner == NULL)
+		return;
+	add_lookup(c, owner, DNS_TYPE_TLSA, ROLE_TLSA, host);
+	/* It stands behind the TLSA lookup, which has its result by then. */
+	add_lookup(c, strchr(owner, '.') + 1, DNS_TYPE_A, ROLE_ABOVE, host);
+}
+
+static check_mask servers_with(const struct check_lookup *l, bool nxdomain)
+{
+	check_mask servers = 0;
+
+	for (size_t i = 0; l->ask != NULL && i < l->ask->n_variants; i++) {
+		const struct check_variant *v = &l->ask->variants[i];
+
+		if (nxdomain ? v->message->rcode == DNS_RCODE_NXDOMAIN : v->message->answer.n > 0)
+			servers |= v->servers;
+	}
+	return servers;
+}
+
+/*
+ * A server that denies the name above hides the record from resolvers which ask label by label
+ * (RFC 9156) or deny by what they have in the cache (RFC 8020, RFC 8198): matrix A25.
+ */
+static void note_hidden(struct check_chain *c, struct check_lookup *above)
+{
+	for (struct check_lookup *l = c->lookups; l != NULL; l = l->next) {
+		check_mask hiding = servers_with(above, true);
+
+		if (l->role != ROLE_TLSA || l->origin != NULL || l->zone != above->zone ||
+		    strcmp(strchr(l->name, '.') + 1, above->name) != 0)
+			continue;
+		if (hiding == 0 || servers_with(l, false) == 0)
+			return;
+		above->hides = l->name;
+		above->hiding = hiding;
+		check_chain_note(c, &above->notes, CHECK_DNSSEC_HIDDEN, above->name, above->name,
+				 above->zone, hiding)
+			->detail = l->name;
+		return;
+	}
 }
 
 static void mx_done(struct check_chain *c, const struct check_lookup *l)
@@ -313,7 +352,7 @@ static void mx_done(struct check_chain *c, const struct check_lookup *l)
 }
 
 /* What follows for a mail domain when one name's chain is at its end. */
-static void chain_done(struct check_chain *c, const struct check_lookup *l)
+static void chain_done(struct check_chain *c, struct check_lookup *l)
 {
 	switch (l->role) {
 	case ROLE_PLAIN:
@@ -328,6 +367,9 @@ static void chain_done(struct check_chain *c, const struct check_lookup *l)
 	case ROLE_TLSA:
 		if (l->content != DANE_RECORDS)
 			add_tlsa(c, l->host, l->host);
+		return;
+	case ROLE_ABOVE:
+		note_hidden(c, l);
 		return;
 	}
 }

@@ -99,6 +99,13 @@ struct check_chain_answer {
 	const char *servers;      /* "ns1.example.org[192.0.2.1]" */
 	const struct dane_answer *answer;
 };
+/* Servers that deny the name above a TLSA record. */
+struct check_chain_hidden {
+	const char *owner, *above; /* "_25._tcp.mx.example.org", "_tcp.mx.example.org" */
+	const char *servers;
+};
+size_t check_chain_hidden(const struct check_chain *c, struct arena *a,
+			  const struct check_chain_hidden **ret);
 /* For every TLSA lookup, one for each different answer. Lives in the arena. */
 size_t check_chain_tlsa(const struct check_chain *c, struct arena *a,
 			const struct check_chain_answer **ret);

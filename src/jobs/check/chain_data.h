@@ -119,6 +119,7 @@ enum check_role {
 	ROLE_A,
 	ROLE_AAAA,
 	ROLE_TLSA,
+	ROLE_ABOVE, /* "_tcp.BASE": above a TLSA record, with no record of its own (A25, B30) */
 };
 
 struct check_lookup {
@@ -142,7 +143,9 @@ struct check_lookup {
 	const char *validator_why;
 	struct dns_question *question;
 	bool done;
-	bool elsewhere; /* in no zone from the top down */
+	const char *hides; /* of ROLE_ABOVE: the TLSA record's owner; NULL: it hides none */
+	check_mask hiding; /* the servers that do */
+	bool elsewhere;    /* in no zone from the top down */
 	struct check_notes notes;
 	struct check_chain *chain;
 	struct check_lookup *next;

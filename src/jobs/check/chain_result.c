@@ -6,7 +6,7 @@ enum dane_security check_chain_verdict(const struct check_chain *c)
 	enum dane_security s = DANE_SECURE;
 
 	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
-		if (l->origin == NULL && !l->elsewhere)
+		if (l->origin == NULL && !l->elsewhere && l->role != ROLE_ABOVE)
 			s = check_chain_worse(s, l->whole);
 	return c->stopped != NULL ? check_chain_worse(s, DANE_FAILED) : s;
 }
@@ -171,6 +171,23 @@ size_t check_chain_tlsa(const struct check_chain *c, struct arena *a,
 	for (const struct check_lookup *l = c->lookups; l != NULL; l = l->next)
 		for (size_t i = 0; is_tlsa(l) && i < l->ask->n_variants; i++)
 			list[n++] = answer_of(l, &l->ask->variants[i], a);
+	*ret = list;
+	return n;
+}
+
+size_t check_chain_hidden(const struct check_chain *c, struct arena *a,
+			  const struct check_chain_hidden **ret)
+{
+	struct check_chain_hidden *list = arena_calloc(a, c->n_hosts * 2, sizeof(*list));
+	size_t n = 0;
+
+	for (const struct check_lookup *l = c->lookups; l != NULL && n < c->n_hosts * 2;
+	     l = l->next)
+		if (l->hides != NULL)
+			list[n++] = (struct check_chain_hidden){
+				.owner = arena_strdup(a, l->hides),
+				.above = arena_strdup(a, l->name),
+				.servers = check_chain_servers(a, l->zone, l->hiding)};
 	*ret = list;
 	return n;
 }

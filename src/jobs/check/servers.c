@@ -22,6 +22,7 @@ struct check_servers *check_servers_new(const struct check_chain *c, unsigned de
 	s->n_answers = check_chain_tlsa(c, &s->arena, &s->answers);
 	if (s->n_answers > CHECK_SERVERS_ANSWERS_MAX)
 		s->n_answers = CHECK_SERVERS_ANSWERS_MAX;
+	s->n_hidden = check_chain_hidden(c, &s->arena, &s->hidden);
 	return s;
 }
 
@@ -45,6 +46,8 @@ struct check_servers *check_servers_copy(const struct check_servers *from)
 	struct check_servers *s = xcalloc(1, sizeof(*s));
 	struct check_chain_answer *answers =
 		arena_calloc(&s->arena, from->n_answers, sizeof(*answers));
+	struct check_chain_hidden *hidden =
+		arena_calloc(&s->arena, from->n_hidden, sizeof(*hidden));
 
 	check_tree_init(&s->tree, "");
 	check_tree_graft(&s->tree, &s->tree.root, &from->tree, true);
@@ -64,8 +67,14 @@ struct check_servers *check_servers_copy(const struct check_servers *from)
 			.answer = dane_answer_copy(&s->arena, a->answer),
 		};
 	}
+	for (size_t i = 0; i < from->n_hidden; i++)
+		hidden[i] = (struct check_chain_hidden){keep(s, from->hidden[i].owner),
+							keep(s, from->hidden[i].above),
+							keep(s, from->hidden[i].servers)};
 	s->answers = answers;
 	s->n_answers = from->n_answers;
+	s->hidden = hidden;
+	s->n_hidden = from->n_hidden;
 	return s;
 }
 
@@ -188,6 +197,10 @@ static void judge_answers(const struct check_view *v, struct check_finding *pare
 		for (size_t k = 0; k < v->decision->n_hosts; k++)
 			if (strcmp(v->decision->hosts[k].name, s->answers[i].host) == 0)
 				judge_answer(v, parent, &v->decision->hosts[k], &s->answers[i]);
+	for (size_t i = 0; i < s->n_hidden; i++)
+		check_add(v->tree, parent, CHECK_SERVERS_TLSA_HIDDEN, s->hidden[i].owner, "servers",
+			  s->hidden[i].servers, "above", s->hidden[i].above, "owner",
+			  s->hidden[i].owner, NULL);
 }
 
 /* --- the tree --------------------------------------------------------------------------------- */

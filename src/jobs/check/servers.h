@@ -26,6 +26,8 @@ struct check_servers {
 	const char *signatures_over;
 	const struct check_chain_answer *answers; /* to the questions for TLSA */
 	size_t n_answers;
+	const struct check_chain_hidden *hidden;
+	size_t n_hidden;
 };
 
 /* `detail` as in check_chain_report. */

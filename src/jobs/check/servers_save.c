@@ -34,6 +34,7 @@ static struct js *finding_json(const struct check_finding *f, unsigned depth)
 struct js *check_servers_save(const struct check_servers *s)
 {
 	struct js *v = js_object(), *answers = js_array(), *findings = js_array();
+	struct js *hidden = js_array();
 	const struct check_finding *f = NULL;
 	unsigned depth;
 
@@ -46,6 +47,15 @@ struct js *check_servers_save(const struct check_servers *s)
 	for (size_t i = 0; i < s->n_answers; i++)
 		js_push(answers, answer_json(&s->answers[i]));
 	js_set(v, "answers", answers);
+	for (size_t i = 0; i < s->n_hidden; i++) {
+		struct js *h = js_object();
+
+		js_set_text(h, "owner", s->hidden[i].owner);
+		js_set_text(h, "above", s->hidden[i].above);
+		js_set_text(h, "servers", s->hidden[i].servers);
+		js_push(hidden, h);
+	}
+	js_set(v, "hidden", hidden);
 	while ((f = check_tree_next(&s->tree, f, &depth)) != NULL)
 		js_push(findings, finding_json(f, depth));
 	js_set(v, "findings", findings);
@@ -84,6 +94,28 @@ static int read_answers(struct check_servers *s, const struct js *list)
 	}
 	s->answers = answers;
 	s->n_answers = n;
+	return 0;
+}
+
+static int read_hidden(struct check_servers *s, const struct js *list)
+{
+	size_t n = js_count(list);
+	struct check_chain_hidden *hidden;
+
+	if (n > CHECK_SERVERS_ANSWERS_MAX)
+		return -EINVAL;
+	hidden = arena_calloc(&s->arena, n, sizeof(*hidden));
+	for (size_t i = 0; i < n; i++) {
+		const struct js *v = js_at(list, i);
+
+		hidden[i].owner = keep(s, js_get(v, "owner"));
+		hidden[i].above = keep(s, js_get(v, "above"));
+		hidden[i].servers = keep(s, js_get(v, "servers"));
+		if (hidden[i].owner == NULL || hidden[i].above == NULL || hidden[i].servers == NULL)
+			return -EINVAL;
+	}
+	s->hidden = hidden;
+	s->n_hidden = n;
 	return 0;
 }
 
@@ -132,7 +164,8 @@ struct check_servers *check_servers_restore(const struct js *saved, struct err *
 	s->signatures_over = keep(s, js_get(saved, "signatures_over"));
 	if (s->signatures_over != NULL)
 		s->signatures_end = js_int(js_get(saved, "signatures_end"), 0);
-	if (read_answers(s, js_get(saved, "answers")) < 0) {
+	if (read_answers(s, js_get(saved, "answers")) < 0 ||
+	    read_hidden(s, js_get(saved, "hidden")) < 0) {
 		err_set(e, -EINVAL, "its answers of name servers are damaged");
 		return check_servers_free(s);
 	}

@@ -283,6 +283,14 @@
 	  "Sign the zone {zone}. anew, whole, so that its NSEC or NSEC3 chain fits its " \
 	  "names; see that the servers named answer as the protocol has it.", \
 	  NULL, NULL, NULL) \
+	X(DNSSEC_HIDDEN, "dnssec.denial.hides", WARN, NONE, \
+	  "A name is denied although a record stands below it", \
+	  "{servers}: there is no {record}., though {detail}. has a TLSA record. Resolvers " \
+	  "that ask label by label (RFC 9156), or deny by what they know already (RFC 8020, " \
+	  "RFC 8198), find no record.", \
+	  "Have the servers named answer NOERROR without records for {record}. (an empty " \
+	  "non-terminal): sign {zone}. anew, or update the server's software.", \
+	  NULL, NULL, NULL) \
 	X(DNSSEC_DENIAL_OPTOUT, "dnssec.denial.optout", INFO, NONE, \
 	  "The denial goes through an opt-out span", \
 	  "{record}: {detail}.", \

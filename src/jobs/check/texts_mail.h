@@ -212,6 +212,9 @@
 	X(SERVERS_TLSA_OTHER_MATCH, "servers.tlsa-other-match", WARN, NONE, "A name server has other TLSA records, which match too", \
 	  "{servers}: the answer to {owner} TLSA is {records}, validly signed.", \
 	  "Have all servers of the zone serve the same version, before a key is changed.", NULL, NULL, NULL) \
+	X(SERVERS_TLSA_HIDDEN, "servers.tlsa-hidden", WARN, NO_DANE, "A name server hides the TLSA records from some resolvers", \
+	  "{servers}: there is no {above}., so resolvers that ask label by label do not find {owner} TLSA, and their senders deliver without DANE.", \
+	  "Have the servers named answer NOERROR without records for {above}.", NULL, NULL, NULL) \
 	X(SERVERS_TLSA_DENIED, "servers.tlsa-denied", WARN, NO_DANE, "A name server denies the TLSA records that the others have", \
 	  "{servers}: validly signed, there is no record at {owner} TLSA. Senders whose resolver asks there deliver without DANE.", \
 	  "Have the servers named take over the last version of the zone (see NOTIFY, the transfer and the serial), or take them out of its NS records.", \
