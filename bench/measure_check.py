@@ -124,7 +124,7 @@ def measure_parts(bench: Bench, rounds: int) -> Parts:
 
     def bare() -> float:
         cpu = bench.bare_unbound(1, "check")
-        cpu += bench.program([str(bench.build / "bench/bare_dns"), "1000"], walk,
+        cpu += bench.program([str(bench.build / "bench/bare_dns"), "200"], walk,
                              len(WALK) * len(servers) * bench.n)[1]
         for signatures in SIGNATURES:
             argv = [str(bench.build / "bench/bare_tls"), "probe", "64", signatures]
