@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "base/hex.h"
-#include "base/utf8.h"
+#include "base/text.h"
 #include "core/dane/name.h"
 
 static const char format[] = "daneway-evidence 1";
@@ -162,22 +162,6 @@ struct js *dane_evidence_save(const struct dane_decider *d)
 
 /* --- replay ----------------------------------------------------------------------------------- */
 
-/* Text that goes out as it is: nothing in it that a terminal obeys (C0, DEL, C1). */
-static bool is_printable(const char *text)
-{
-	struct span rest = span_text(text);
-
-	while (rest.n > 0) {
-		uint32_t c = 0;
-		size_t n = utf8_decode(rest, &c);
-
-		if (n == 0 || c < ' ' || (c >= 0x7f && c < 0xa0))
-			return false;
-		rest = span_skip(rest, n);
-	}
-	return true;
-}
-
 static int read_request(struct arena *a, const struct js *v, struct dane_request *r, struct err *e)
 {
 	const char *mode = js_text(js_get(v, "mode")), *own = js_text(js_get(v, "own_name"));
@@ -189,7 +173,7 @@ static int read_request(struct arena *a, const struct js *v, struct dane_request
 	    !dane_mode_from_string(mode, &r->mode) ||
 	    !hop_from_string(js_text(js_get(v, "hop")), &r->hop))
 		return err_set(e, -EINVAL, "its \"request\" is incomplete");
-	if (!is_printable(domain) || (own != NULL && !is_printable(own)))
+	if (!text_is_plain(domain) || (own != NULL && !text_is_plain(own)))
 		return err_set(e, -EINVAL, "a name in its \"request\" is none");
 	if (r->hop == DANE_HOP_ADDRESS && !dane_name_is_address(next_hop))
 		return err_set(e, -EINVAL, "its next hop is no address");
@@ -246,7 +230,7 @@ static int read_answer(struct arena *a, const struct js *v, struct dane_answer *
 	int64_t ttl = js_int(js_get(v, "ttl"), 0);
 
 	*ret = (struct dane_answer){.why = js_text(js_get(v, "why"))};
-	if (ret->why != NULL && !is_printable(ret->why))
+	if (ret->why != NULL && !text_is_plain(ret->why))
 		return -EINVAL;
 	if (security == NULL || !dane_security_from_string(security, &ret->security))
 		return -EINVAL;

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/hex.h"
+#include "base/text.h"
 
 /* One octet of a label as canonical text. */
 static size_t put_octet(char *out, uint8_t c)
@@ -167,26 +168,7 @@ const char *dane_name_tlsa_owner(struct arena *a, const char *base, uint16_t por
 
 bool dane_name_is_host(const char *name)
 {
-	bool last_is_number = true;
-	size_t n = strlen(name);
-
-	if (n == 0 || n > 253)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		char c = name[i];
-		bool digit = c >= '0' && c <= '9';
-
-		if (c == '.') {
-			if (i == 0 || i == n - 1 || name[i + 1] == '.')
-				return false;
-			last_is_number = true;
-			continue;
-		}
-		if (!digit && c != '-' && c != '_' && (c < 'a' || c > 'z'))
-			return false;
-		last_is_number = last_is_number && digit;
-	}
-	return !last_is_number;
+	return text_is_host(span_text(name));
 }
 
 bool dane_name_is_address(const char *name)

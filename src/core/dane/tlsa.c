@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "base/hex.h"
+#include "base/text.h"
 
 enum {
 	RDATA_MAX = 65535, /* octets, RFC 1035 section 3.2.1 */
@@ -49,27 +50,9 @@ static const struct field {
 	{"matching type", matchings, ARRAY_SIZE(matchings)},
 };
 
-/* Decimal digits only, at most `max`; false for anything else. Leading zeros are decimal (F10). */
-static bool decimal(struct span s, uint32_t max, uint32_t *ret)
-{
-	uint64_t value = 0;
-
-	if (s.n == 0)
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9')
-			return false;
-		value = value * 10 + (uint64_t)(s.p[i] - '0');
-		if (value > max)
-			return false;
-	}
-	*ret = (uint32_t)value;
-	return true;
-}
-
 static bool field_value(const struct field *f, struct span s, uint8_t *ret)
 {
-	uint32_t value;
+	uint64_t value;
 
 	for (size_t i = 0; i < f->n_words; i++) {
 		if (span_is_nocase(s, f->words[i].word)) {
@@ -77,7 +60,7 @@ static bool field_value(const struct field *f, struct span s, uint8_t *ret)
 			return true;
 		}
 	}
-	if (!decimal(s, UINT8_MAX, &value))
+	if (!text_to_number(s, UINT8_MAX, &value))
 		return false;
 	*ret = (uint8_t)value;
 	return true;
@@ -193,15 +176,15 @@ static bool is_ttl(struct span word)
 {
 	static const char units[] = "smhdw";
 	size_t start = 0;
-	uint32_t value;
+	uint64_t value;
 
-	if (decimal(word, INT32_MAX, &value))
+	if (text_to_number(word, INT32_MAX, &value))
 		return true;
 	for (size_t i = 0; i < word.n; i++) {
 		if (word.p[i] >= '0' && word.p[i] <= '9')
 			continue;
 		if (strchr(units, ascii_lower(word.p[i])) == NULL || word.p[i] == '\0' ||
-		    !decimal(span_of(word.p + start, i - start), INT32_MAX, &value))
+		    !text_to_number(span_of(word.p + start, i - start), INT32_MAX, &value))
 			return false;
 		start = i + 1;
 	}
@@ -286,14 +269,14 @@ static int read_hex(struct words *w, struct buf *rdata)
 static int read_generic(struct words *w, struct buf *rdata)
 {
 	struct span word;
-	uint32_t length;
+	uint64_t length;
 	size_t column;
 	int r = next_word(w, &word);
 
 	if (r < 0)
 		return r;
 	column = r == 0 ? w->in.n + 1 : w->column;
-	if (r == 0 || !decimal(word, RDATA_MAX, &length))
+	if (r == 0 || !text_to_number(word, RDATA_MAX, &length))
 		return syntax(w, column, "\\# wants a length of 0 to 65535");
 	r = read_hex(w, rdata);
 	if (r < 0)

@@ -4,17 +4,13 @@
 #include <errno.h>
 #include <idn2.h>
 
+#include "base/text.h"
+
 enum {
 	/* No domain of 253 octets in A-labels has more octets than this in UTF-8. */
 	INPUT_MAX = 1024,
 	LABEL_MAX = 63,
 };
-
-static bool is_letter_or_digit(uint8_t c)
-{
-	c = ascii_lower(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
 
 /* RFC 1035 section 2.3.1 with RFC 1123's leading digit, and the underscore that some hosts have. */
 static int check_label(struct span label, struct err *e)
@@ -26,7 +22,7 @@ static int check_label(struct span label, struct err *e)
 	for (size_t i = 0; i < label.n; i++) {
 		uint8_t c = label.p[i];
 
-		if (!is_letter_or_digit(c) && c != '-' && c != '_')
+		if (!text_is_host_octet(c))
 			return err_set(e, -EINVAL, "character %s%c%s (0x%02x) in domain",
 				       c > ' ' && c < 127 ? "'" : "", c > ' ' && c < 127 ? c : '?',
 				       c > ' ' && c < 127 ? "'" : "", c);

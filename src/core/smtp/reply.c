@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "base/utf8.h"
+#include "base/text.h"
 
 enum {
 	START, /* before the first octet of a reply */
@@ -182,23 +182,16 @@ struct smtp_status smtp_status_parse(struct span text)
 	return text.n == 0 || text.p[0] == ' ' ? s : none;
 }
 
-/* Appends what is printable of `line`; false when `b` is full. */
-static bool add_printable(struct buf *b, struct span line)
+/* Appends what is plain text of `line`; false when `b` is full. */
+static bool add_plain(struct buf *b, struct span line)
 {
-	while (line.n > 0) {
-		uint32_t c = 0;
-		size_t n = utf8_decode(line, &c);
-		int ret;
+	struct span one;
 
-		if (n == 0 || c < ' ' || (c >= 0x7f && c < 0xa0)) {
-			ret = buf_add(b, "?", 1);
-			n = n == 0 ? 1 : n;
-		} else {
-			ret = buf_add(b, line.p, n);
-		}
-		if (ret < 0)
+	while (line.n > 0) {
+		bool plain = text_take_plain(&line, &one);
+
+		if ((plain ? buf_add(b, one.p, one.n) : buf_add(b, "?", 1)) < 0)
 			return false;
-		line = span_skip(line, n);
 	}
 	return true;
 }
@@ -214,7 +207,7 @@ void smtp_reply_text(const struct smtp_reply *r, char ret[SMTP_REPLY_TEXT_MAX + 
 	while (smtp_reply_next_line(&rest, &line)) {
 		if (line.n == 0)
 			continue;
-		if (buf_add_text(&b, between) < 0 || !add_printable(&b, line))
+		if (buf_add_text(&b, between) < 0 || !add_plain(&b, line))
 			break;
 		between = "; ";
 	}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "core/dane/name.h"
 #include "edge/dns/file.h"
 
@@ -13,12 +14,11 @@ static int check_forward(const char *text, struct err *e)
 	const char *at = strchr(text, '@');
 	char address[64];
 	size_t n = at != NULL ? (size_t)(at - text) : strlen(text);
-	char *end = NULL;
 
 	if (at != NULL) {
-		long port = strtol(at + 1, &end, 10);
+		uint64_t port;
 
-		if (at[1] < '0' || at[1] > '9' || *end != '\0' || port < 1 || port > 65535)
+		if (!text_to_number(span_text(at + 1), 65535, &port) || port == 0)
 			return err_set(e, -EINVAL, "--forward %s: not a port after \"@\"", text);
 	}
 	snprintf(address, sizeof(address), "%.*s", (int)(n < 63 ? n : 63), text);

@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 
 #include "base/buf.h"
+#include "edge/io/read.h"
 #include "edge/tls/internal.h"
 
 struct tls_chain {
@@ -21,29 +22,13 @@ struct tls_key {
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static int read_all(int fd, struct buf *b)
-{
-	char part[4096];
-	ssize_t n;
-
-	while ((n = read(fd, part, sizeof(part))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (buf_add(b, part, (size_t)n) < 0)
-			return -EFBIG;
-	}
-	return 0;
-}
-
 static int read_file(const char *path, struct buf *b, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r;
 
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	r = read_all(fd, b);
+	r = io_read_all(fd, b);
 	close(fd);
 	if (r == -EFBIG)
 		return err_set(e, r, "%s: larger than %d octets", path, TLS_PEM_MAX);

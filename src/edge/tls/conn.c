@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/text.h"
 #include "edge/tls/internal.h"
 
 /* No boolean where a state could say it: what may be called next follows from this alone. */
@@ -33,7 +34,7 @@ static int set_sni(SSL *ssl, const char *base)
 	struct span s = base != NULL ? tls_name_trim(base) : span_of(NULL, 0);
 	char name[256];
 
-	if (!tls_name_is_host(s))
+	if (!text_is_host(s))
 		return 0; /* P4: an address sends none */
 	memcpy(name, s.p, s.n);
 	name[s.n] = '\0';

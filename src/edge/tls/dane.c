@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/hex.h"
+#include "base/text.h"
 #include "edge/tls/der.h"
 #include "edge/tls/internal.h"
 
@@ -66,43 +67,15 @@ struct span tls_name_trim(const char *name)
 	return s;
 }
 
-static bool is_label_octet(uint8_t c)
-{
-	c = ascii_lower(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
-
 /*
- * OpenSSL would take ".example.com" for every name below it, an address for an IP-ID and "" for
- * "any": none of them gets through here.
+ * A host name, no address (P4). OpenSSL would take ".example.com" for every name below it, an
+ * address for an IP-ID and "" for "any": none of them gets through here.
  */
-bool tls_name_is_host(struct span name)
-{
-	size_t label = 0;
-	bool letter = false; /* in the last label: without one it is an address */
-
-	if (name.n == 0 || name.n > HOST_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++) {
-		if (name.p[i] == '.') {
-			if (label == 0)
-				return false;
-			label = 0;
-			letter = false;
-			continue;
-		}
-		if (!is_label_octet(name.p[i]) || ++label > 63)
-			return false;
-		letter = letter || name.p[i] < '0' || name.p[i] > '9';
-	}
-	return label > 0 && letter;
-}
-
 static bool reference_identifier(const char *name, char *ret)
 {
 	struct span s = tls_name_trim(name);
 
-	if (!tls_name_is_host(s))
+	if (!text_is_host(s))
 		return false;
 	memcpy(ret, s.p, s.n);
 	ret[s.n] = '\0';

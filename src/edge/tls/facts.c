@@ -2,6 +2,7 @@
 
 #include <openssl/pem.h>
 
+#include "base/text.h"
 #include "edge/tls/internal.h"
 
 static X509 *at(const struct tls_chain *c, size_t i)
@@ -17,9 +18,7 @@ static const char *take_text(BIO *bio, struct arena *a)
 	long n = BIO_get_mem_data(bio, &p);
 
 	copy = arena_text(a, span_of(p, n > 0 ? (size_t)n : 0));
-	for (char *s = copy; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
+	text_make_plain(copy);
 	BIO_free(bio);
 	return copy;
 }

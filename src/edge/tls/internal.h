@@ -37,8 +37,6 @@ int tls_dane_prepare(SSL *ssl, const struct tls_dane_spec *spec, struct err *e) 
  */
 void tls_dane_judge(const SSL *ssl, X509 *leaf, struct arena *a, struct tls_verdict *ret);
 
-/* Whether it can be an SNI and a reference identifier: a DNS host name, no address (P4). */
-bool tls_name_is_host(struct span name);
 /* Without one trailing dot. */
 struct span tls_name_trim(const char *name);
 

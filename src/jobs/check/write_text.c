@@ -1,6 +1,7 @@
 /* The text face: the verdict, then the tree in columns. */
 #include <string.h>
 
+#include "base/text.h"
 #include "base/utf8.h"
 #include "jobs/check/write.h"
 
@@ -15,7 +16,7 @@ enum {
 /* C0, DEL and C1 steer a terminal; the rest turns the direction of text or breaks its lines. */
 static bool is_steering(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||
+	return !text_is_plain_character(c) || c == 0x061c || c == 0x200e || c == 0x200f ||
 	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
 }
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum {
-	SECONDS_DIGITS = 11, /* year 5138 */
-};
+#include "base/text.h"
+
+static const uint64_t seconds_max = 99999999999; /* year 5138 */
 
 /* --- a time ----------------------------------------------------------------------------------- */
 
@@ -33,12 +33,12 @@ static bool take(const char **at, char c)
 
 static int plain_seconds(const char *text, int64_t *ret)
 {
-	size_t n = strspn(text, "0123456789");
+	uint64_t value;
 
-	if (n == 0 || n > SECONDS_DIGITS || text[n] != '\0')
+	if (!text_to_number(span_text(text), seconds_max, &value) || value == 0)
 		return -EINVAL;
-	*ret = strtoll(text, NULL, 10);
-	return *ret > 0 ? 0 : -EINVAL;
+	*ret = (int64_t)value;
+	return 0;
 }
 
 /* "Z", "+01:00", "-08:30": seconds east of UTC. */

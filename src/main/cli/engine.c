@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "core/mail/domain.h"
 
 struct outcome {
@@ -67,10 +68,9 @@ void cli_engine_done(struct cli_engine *engine)
 
 static int read_port(const char *text, uint16_t *ret)
 {
-	char *end;
-	long port = strtol(text, &end, 10);
+	uint64_t port;
 
-	if (*text < '1' || *text > '9' || *end != '\0' || port > 65535)
+	if (*text == '0' || !text_to_number(span_text(text), 65535, &port))
 		return -EINVAL;
 	*ret = (uint16_t)port;
 	return 0;

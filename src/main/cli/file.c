@@ -1,6 +1,7 @@
 #include "main/cli/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "edge/io/read.h"
 
 enum {
 	VALUES_MAX = 1000000, /* of a JSON file */
@@ -69,15 +71,17 @@ int cli_file_write(const char *path, const struct js *v, struct err *e)
 	return cli_file_write_by(path, write_js, (void *)(uintptr_t)v, e);
 }
 
-static int read_all(FILE *f, struct buf *b, struct err *e)
+static int read_all(const char *path, struct buf *b, struct err *e)
 {
-	char chunk[16384];
-	size_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), ret;
 
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		if (buf_add(b, chunk, n) < 0)
-			return err_set(e, -EFBIG, "larger than %zu bytes", b->max);
-	return ferror(f) ? err_set(e, -EIO, "cannot be read: %s", strerror(errno)) : 0;
+	if (fd < 0)
+		return err_set(e, -errno, "%s", strerror(errno));
+	ret = io_read_all(fd, b);
+	close(fd);
+	if (ret == -EFBIG)
+		return err_set(e, ret, "larger than %zu bytes", b->max);
+	return ret < 0 ? err_set(e, ret, "cannot be read: %s", strerror(-ret)) : 0;
 }
 
 /*
@@ -95,18 +99,12 @@ static int check_values(struct span text, struct err *e)
 
 struct js *cli_file_read_json(const char *path, size_t max, struct err *e)
 {
-	FILE *f = fopen(path, "re");
 	struct js *v = NULL;
 	struct buf b;
 
-	if (f == NULL) {
-		err_set(e, -errno, "%s", strerror(errno));
-		return NULL;
-	}
 	buf_init(&b, max);
-	if (read_all(f, &b, e) == 0 && check_values(buf_span(&b), e) == 0)
+	if (read_all(path, &b, e) == 0 && check_values(buf_span(&b), e) == 0)
 		v = js_parse(buf_span(&b), e);
 	buf_done(&b);
-	fclose(f);
 	return v;
 }

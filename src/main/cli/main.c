@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "edge/tls/context.h"
 
 static const struct {
@@ -29,9 +30,7 @@ int cli_fail(int code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	for (char *c = text; *c != '\0'; c++) /* one line, and nothing that a terminal obeys */
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
+	text_make_plain(text); /* one line, and nothing that a terminal obeys */
 	fprintf(stderr, "daneway: %s\n", text);
 	return code;
 }

@@ -5,6 +5,7 @@
 
 #include "base/hex.h"
 #include "base/js.h"
+#include "base/text.h"
 #include "core/dane/name.h"
 #include "core/mail/domain.h"
 #include "edge/tls/cert.h"
@@ -48,16 +49,11 @@ static int print(struct js *v, int code)
 /* A decimal number and nothing else. */
 static bool number(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
-	char *end;
-	long long value;
+	uint64_t value;
 
-	if (*text < '0' || *text > '9')
+	if (!text_to_number(span_text(text), (uint64_t)max, &value) || (int64_t)value < min)
 		return false;
-	errno = 0;
-	value = strtoll(text, &end, 10);
-	if (*end != '\0' || errno != 0 || value < min || value > max)
-		return false;
-	*ret = value;
+	*ret = (int64_t)value;
 	return true;
 }
 
