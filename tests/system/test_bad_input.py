@@ -284,7 +284,28 @@ def test_timeout_during_dns(site: Site) -> None:
         site.world.add_zone("hang-dns.example", servers=[("ns.hang-dns.example.", [silent])])
         site.world.update("example")
         done = site.run.deliver("b@hang-dns.example", options=["--timeout", "1"])
-    assert done.code == 75 and _recipient(done)["status"][:3] == "4.4" and done.seconds < 3
+        said = site.run("--timeout", "1", "policy", "hang-dns.example")
+    assert done.code == 75 and _recipient(done)["status"] == "4.4.2" and done.seconds < 3
+    assert (said.code, said.json["outcome"], said.json["status"]) == (75, "defer", "4.4.2")
+
+
+def test_timeout_during_tlsa(site: Site) -> None:
+    """Only the name server of the TLSA records is silent: `policy` and `deliver` say the same, and
+    nothing of DNSSEC; a question that had its whole time is another matter (R12)."""
+    silent = site.world.address()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind((silent, 53))
+        site.domain("hang-tlsa", "@ MX 10 mx", "mx A 192.0.2.1")
+        site.world.add_zone("_tcp.mx.hang-tlsa.example",
+                            servers=[("ns._tcp.mx.hang-tlsa.example.", [silent])])
+        site.world.update("hang-tlsa.example")
+        site.world.update("example")
+        said = site.run("--timeout", "2", "policy", "hang-tlsa.example")
+        done = site.run.deliver("b@hang-tlsa.example", options=["--timeout", "2"])
+        asked = site.run("--dns-timeout", "2", "policy", "hang-tlsa.example")
+    assert (said.code, said.json["outcome"], said.json["status"]) == (75, "defer", "4.4.2")
+    assert (done.code, _recipient(done)["status"]) == (75, "4.4.2"), done.out
+    assert (asked.code, asked.json["status"]) == (75, "4.7.324"), asked.out
 
 
 # --- servers without end

@@ -76,6 +76,9 @@ struct dane_answer {
 	size_t n_aliases;
 	uint32_t ttl;    /* seconds; the smallest on the chain */
 	const char *why; /* why bogus or failed, in words; else NULL */
+	/* Of FAILED: nobody waited for it, the caller's own time was over. It says nothing of the
+	 * domain's DNS. */
+	bool late;
 };
 
 /*

@@ -4,6 +4,9 @@
 #include "base/arena.h"
 #include "core/dane/decision.h"
 
+/* The enhanced status code when the time for the whole is over. */
+#define DANE_STATUS_LATE "4.4.2"
+
 /* Where a host stands. Each waits for the answers named. */
 enum host_state {
 	HOST_IDLE,      /* its turn has not come */

@@ -460,7 +460,10 @@ static void mx_answered(struct dane_decider *d)
 		/* M7, M8, M12, M22: never "no MX". */
 		bool bogus = answer->security == DANE_BOGUS;
 
-		finish(d, DANE_OUTCOME_DEFER, bogus ? "4.7.324" : "4.4.3",
+		finish(d, DANE_OUTCOME_DEFER,
+		       bogus          ? "4.7.324"
+		       : answer->late ? DANE_STATUS_LATE
+				      : "4.4.3",
 		       bogus ? "dnssec-invalid" : NULL,
 		       arena_printf(&d->arena, "the MX lookup for %s %s: %s", d->request.next_hop,
 				    bogus ? "is bogus" : "failed",

@@ -106,6 +106,8 @@ static struct js *answer_json(struct arena *a, const struct dane_answer *answer)
 	}
 	js_set(v, "aliases", aliases);
 	js_set_text(v, "why", answer->why);
+	if (answer->late)
+		js_set_bool(v, "late", true);
 	return v;
 }
 
@@ -237,6 +239,7 @@ static int read_answer(struct arena *a, const struct js *v, struct dane_answer *
 	if ((ret->security == DANE_SECURE || ret->security == DANE_INSECURE) &&
 	    !content_from_string(js_text(js_get(v, "content")), &ret->content))
 		return -EINVAL;
+	ret->late = ret->security == DANE_FAILED && js_bool(js_get(v, "late"), false);
 	ret->ttl = ttl >= 0 && ttl <= UINT32_MAX ? (uint32_t)ttl : 0;
 	if (read_records(a, js_get(v, "records"), ret) < 0)
 		return -EINVAL;

@@ -27,14 +27,22 @@ static enum host_state unreachable(struct host *h, const char *status, const cha
 	return done(h, DANE_LEVEL_UNREACHABLE, reason);
 }
 
-/* A lookup failed: R11, R12, R16. Bogus address and any TLSA failure are the DNSSEC kind. */
+/*
+ * A lookup failed: R11, R12, R16. Bogus address and any TLSA failure are the DNSSEC kind. One that
+ * our own time cut off is neither that nor a failure of the DNS: it counts as what a delivery
+ * gets whose time is over, and is reported to nobody (RFC 8460 section 4.3.2.1).
+ */
 static enum host_state lookup_failed(struct dane_decider *d, struct host *h, const struct query *q,
 				     bool dnssec)
 {
 	const struct dane_answer *a = q->answer;
 
-	dnssec = dnssec || a->security == DANE_BOGUS;
-	return unreachable(h, dnssec ? "4.7.324" : "4.4.3", dnssec ? "dnssec-invalid" : NULL,
+	dnssec = !a->late && (dnssec || a->security == DANE_BOGUS);
+	return unreachable(h,
+			   a->late  ? DANE_STATUS_LATE
+			   : dnssec ? "4.7.324"
+				    : "4.4.3",
+			   dnssec ? "dnssec-invalid" : NULL,
 			   arena_printf(&d->arena, "the %s lookup for %s %s: %s",
 					dane_rrtype_to_string(q->question.type), q->question.name,
 					a->security == DANE_BOGUS ? "is bogus" : "failed",

@@ -61,6 +61,7 @@ static void ask(struct probe_decide *p, const struct dane_question *q)
 static const struct dane_answer too_late = {
 	.security = DANE_FAILED,
 	.why = "the time for the whole domain is over",
+	.late = true,
 };
 
 /* Poses what the machine wants to know now; ends when it has its result. */
