@@ -113,6 +113,7 @@ struct dane_host {
 	const char *status; /* for UNREACHABLE: the enhanced status code, e.g. "4.7.324" */
 	const char *tlsrpt; /* RFC 8460 result type that DNS alone decided, or NULL */
 	bool proven_absent; /* UNREACHABLE since it provably has no address */
+	bool late;          /* UNREACHABLE since the caller's own time was over */
 };
 
 struct dane_decision {

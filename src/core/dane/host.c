@@ -37,6 +37,7 @@ static enum host_state lookup_failed(struct dane_decider *d, struct host *h, con
 {
 	const struct dane_answer *a = q->answer;
 
+	h->out.late = a->late;
 	dnssec = !a->late && (dnssec || a->security == DANE_BOGUS);
 	return unreachable(h,
 			   a->late  ? DANE_STATUS_LATE

@@ -210,7 +210,8 @@ write_addresses(const struct check_view *v, struct check_finding *parent, const 
 					 "addresses", list, NULL);
 		break; /* one family failed, the other has none */
 	case DANE_INSECURE:
-		if (h->level == DANE_LEVEL_UNREACHABLE && h->tlsa_security == DANE_UNASKED)
+		if (h->level == DANE_LEVEL_UNREACHABLE && h->tlsa_security == DANE_UNASKED &&
+		    !h->late)
 			return check_add(v->tree, parent, CHECK_ADDRESS_ALIAS_FAILED, h->name,
 					 "reason", h->reason, "host", h->name, NULL); /* A15 */
 		if (h->n_addresses > 0 && h->tlsa_security != DANE_UNASKED)
@@ -298,8 +299,8 @@ static void write_tlsa(const struct check_view *v, struct check_finding *parent,
 			  owner, "host", h->name, NULL);
 		break;
 	case DANE_FAILED:
-		check_add(v->tree, parent, CHECK_TLSA_FAILED, owner, "reason", h->reason, "owner",
-			  owner, "host", h->name, NULL);
+		check_add(v->tree, parent, h->late ? CHECK_TLSA_LATE : CHECK_TLSA_FAILED, owner,
+			  "reason", h->reason, "owner", owner, "host", h->name, NULL);
 		break;
 	case DANE_UNASKED:
 		break;

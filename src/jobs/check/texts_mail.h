@@ -117,6 +117,8 @@
 	  "{reason}. Senders that do DANE pass over this host and delay the mail, though no record may be there at all.", \
 	  "Make the name servers answer questions for {owner} TLSA: with the record, or with a signed denial.", \
 	  "TLSA lookup error for {host}:25", CHECK_DEFER_324, "dnssec-invalid") \
+	X(TLSA_LATE, "tlsa.late", FAIL, UNKNOWN, "The TLSA lookup was not over when the time for the domain was", \
+	  "{reason}.", "Test again with a longer --timeout.", NULL, NULL, NULL) \
 	X(TLSA_UNUSABLE, "tlsa.unusable", WARN, ENCRYPT, "No published TLSA record is usable", \
 	  "{records}. Senders insist on TLS and check no certificate.", "Publish {record}", \
 	  "TLSA records unusable", NULL, "tlsa-invalid") \
