@@ -47,19 +47,38 @@ static void verdicts(void **state)
 		enum check_kind kinds[4]; /* ended by CHECK_KINDS */
 		enum check_verdict verdict;
 		int exit;
+		const char *words; /* in its sentence; NULL: any */
 	} rows[] = {
-		{{CHECK_MX_SECURE, CHECK_SMTP_MATCH, CHECK_KINDS}, CHECK_VERDICT_DANE, 0},
-		{{CHECK_SMTP_MATCH, CHECK_TLSA_NONE, CHECK_KINDS}, CHECK_VERDICT_PARTIAL, 1},
+		{{CHECK_MX_SECURE, CHECK_SMTP_MATCH, CHECK_KINDS},
+		 CHECK_VERDICT_DANE,
+		 0,
+		 "authenticated TLS"},
+		{{CHECK_SMTP_MATCH, CHECK_TLSA_NONE, CHECK_KINDS},
+		 CHECK_VERDICT_PARTIAL,
+		 1,
+		 "a part only: an attacker steers the mail to the other part."},
 		{{CHECK_MX_INSECURE, CHECK_SMTP_MATCH_INSECURE_MX, CHECK_KINDS},
 		 CHECK_VERDICT_PARTIAL,
 		 1},
-		{{CHECK_TLSA_UNUSABLE, CHECK_KINDS}, CHECK_VERDICT_PARTIAL, 1},
+		{{CHECK_TLSA_UNUSABLE, CHECK_KINDS},
+		 CHECK_VERDICT_PARTIAL,
+		 1,
+		 "insist on TLS here and check no certificate"},
+		{{CHECK_TLSA_UNUSABLE, CHECK_SMTP_MATCH, CHECK_KINDS},
+		 CHECK_VERDICT_PARTIAL,
+		 1,
+		 "where no certificate is checked"},
+		{{CHECK_TLSA_UNUSABLE, CHECK_TLSA_NONE, CHECK_KINDS},
+		 CHECK_VERDICT_PARTIAL,
+		 1,
+		 "insisted on at a part only"},
 		{{CHECK_TLSA_NONE, CHECK_KINDS}, CHECK_VERDICT_NONE, 1},
 		{{CHECK_MX_NULL, CHECK_KINDS}, CHECK_VERDICT_NONE, 1},
 		{{CHECK_SMTP_MATCH, CHECK_SMTP_UNREACHED, CHECK_KINDS}, CHECK_VERDICT_UNKNOWN, 3},
 		{{CHECK_MX_FAILED, CHECK_KINDS}, CHECK_VERDICT_UNKNOWN, 3},
 		{{CHECK_SMTP_UNREACHED, CHECK_SMTP_MISMATCH, CHECK_KINDS}, CHECK_VERDICT_BROKEN, 2},
 		{{CHECK_SMTP_MATCH, CHECK_TLSA_FAILED, CHECK_KINDS}, CHECK_VERDICT_BROKEN, 2},
+		{{CHECK_SMTP_MATCH, CHECK_TLSA_LATE, CHECK_KINDS}, CHECK_VERDICT_UNKNOWN, 3},
 		{{CHECK_MX_NXDOMAIN, CHECK_KINDS}, CHECK_VERDICT_BROKEN, 2},
 	};
 
@@ -74,6 +93,9 @@ static void verdicts(void **state)
 		if (check_tree_verdict(&t) != rows[i].verdict)
 			fail_msg("row %zu: %s", i, check_verdict_to_string(check_tree_verdict(&t)));
 		assert_int_equal(check_verdict_to_exit(check_tree_verdict(&t)), rows[i].exit);
+		if (rows[i].words != NULL)
+			assert_non_null(
+				strstr(check_tree_in_words(&t, rows[i].verdict), rows[i].words));
 		check_tree_done(&t);
 	}
 }

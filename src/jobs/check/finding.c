@@ -66,24 +66,6 @@ const char *check_verdict_to_string(enum check_verdict v)
 	return NULL;
 }
 
-const char *check_verdict_in_words(enum check_verdict v)
-{
-	switch (v) {
-	case CHECK_VERDICT_DANE:
-		return "Senders that do DANE deliver here over authenticated TLS, and nowhere "
-		       "else.";
-	case CHECK_VERDICT_NONE:
-		return "There is no DANE here: who sits in the path can read the mail.";
-	case CHECK_VERDICT_PARTIAL:
-		return "DANE protects a part only: an attacker steers the mail to the other part.";
-	case CHECK_VERDICT_UNKNOWN:
-		return "It could not be told; that is not to say that anything is wrong or right.";
-	case CHECK_VERDICT_BROKEN:
-		return "Senders that do DANE will delay this mail and then return it.";
-	}
-	return NULL;
-}
-
 int check_verdict_to_exit(enum check_verdict v)
 {
 	switch (v) {
@@ -291,21 +273,69 @@ const struct check_finding *check_tree_next(const struct check_tree *t,
 	return f->next;
 }
 
-enum check_verdict check_tree_verdict(const struct check_tree *t)
+struct effects {
+	bool seen[CHECK_EFFECT_BROKEN + 1];
+};
+
+static struct effects effects_of(const struct check_tree *t)
 {
-	bool seen[CHECK_EFFECT_BROKEN + 1] = {false};
+	struct effects e = {0};
 	const struct check_finding *f = NULL;
 	unsigned depth;
 
 	while ((f = check_tree_next(t, f, &depth)) != NULL)
-		seen[texts[f->kind].effect] = true;
-	if (seen[CHECK_EFFECT_BROKEN])
+		e.seen[texts[f->kind].effect] = true;
+	return e;
+}
+
+enum check_verdict check_tree_verdict(const struct check_tree *t)
+{
+	struct effects e = effects_of(t);
+
+	if (e.seen[CHECK_EFFECT_BROKEN])
 		return CHECK_VERDICT_BROKEN;
-	if (seen[CHECK_EFFECT_UNKNOWN])
+	if (e.seen[CHECK_EFFECT_UNKNOWN])
 		return CHECK_VERDICT_UNKNOWN;
-	if (seen[CHECK_EFFECT_ENCRYPT])
+	if (e.seen[CHECK_EFFECT_ENCRYPT])
 		return CHECK_VERDICT_PARTIAL;
-	if (seen[CHECK_EFFECT_DANE])
-		return seen[CHECK_EFFECT_NO_DANE] ? CHECK_VERDICT_PARTIAL : CHECK_VERDICT_DANE;
+	if (e.seen[CHECK_EFFECT_DANE])
+		return e.seen[CHECK_EFFECT_NO_DANE] ? CHECK_VERDICT_PARTIAL : CHECK_VERDICT_DANE;
 	return CHECK_VERDICT_NONE;
+}
+
+/* Some host has only unusable records: RFC 7672 section 2.2, level `encrypt`. */
+static const char *partial_in_words(const struct effects *e)
+{
+	bool dane = e->seen[CHECK_EFFECT_DANE], clear = e->seen[CHECK_EFFECT_NO_DANE];
+
+	if (!e->seen[CHECK_EFFECT_ENCRYPT])
+		return "DANE protects a part only: an attacker steers the mail to the other part.";
+	if (dane)
+		return "DANE protects a part only: an attacker steers the mail to the other part, "
+		       "where no certificate is checked.";
+	if (clear)
+		return "No certificate is checked here, and TLS is insisted on at a part only: who "
+		       "sits in the path can read the mail.";
+	return "Senders that do DANE insist on TLS here and check no certificate: an attacker who "
+	       "answers in the server's place can read the mail.";
+}
+
+const char *check_tree_in_words(const struct check_tree *t, enum check_verdict v)
+{
+	struct effects e = effects_of(t);
+
+	switch (v) {
+	case CHECK_VERDICT_DANE:
+		return "Senders that do DANE deliver here over authenticated TLS, and nowhere "
+		       "else.";
+	case CHECK_VERDICT_NONE:
+		return "There is no DANE here: who sits in the path can read the mail.";
+	case CHECK_VERDICT_PARTIAL:
+		return partial_in_words(&e);
+	case CHECK_VERDICT_UNKNOWN:
+		return "It could not be told; that is not to say that anything is wrong or right.";
+	case CHECK_VERDICT_BROKEN:
+		return "Senders that do DANE will delay this mail and then return it.";
+	}
+	return NULL;
 }

@@ -53,9 +53,6 @@ const char *check_verdict_to_string(enum check_verdict v);
 /* 0 dane, 1 partial or none, 2 broken, 3 unknown. */
 int check_verdict_to_exit(enum check_verdict v);
 
-/* What it means, in a postmaster's words. */
-const char *check_verdict_in_words(enum check_verdict v);
-
 /* One kind's row of the table: texts may hold {name}; NULL where there is nothing to say. */
 struct check_text {
 	const char *id; /* stable: "tlsa.mismatch" */
@@ -103,6 +100,8 @@ void check_tree_graft(struct check_tree *t, struct check_finding *parent,
 
 /* The verdict on a mail domain, from the effects of all findings. */
 enum check_verdict check_tree_verdict(const struct check_tree *t);
+/* What that verdict means, in a postmaster's words; `partial` by what was found. */
+const char *check_tree_in_words(const struct check_tree *t, enum check_verdict v);
 
 /* Depth first, parents before children: NULL starts, NULL ends. `*depth` from 0. */
 const struct check_finding *check_tree_next(const struct check_tree *t,

@@ -272,7 +272,7 @@ int check_html_add(struct check_html *w, const struct check_result *r)
 {
 	struct check_html_head head = {
 		.word = check_verdict_to_string(r->verdict),
-		.sentence = check_verdict_in_words(r->verdict),
+		.sentence = check_tree_in_words(r->tree, r->verdict),
 		.tone = tone_of(r->verdict),
 	};
 

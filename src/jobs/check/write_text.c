@@ -267,7 +267,7 @@ int check_result_text(const struct check_result *r, const struct check_style *st
 		ret = buf_printf(out, ": %s%s%s\n", colour ? colour_of(r->verdict) : "",
 				 check_verdict_to_string(r->verdict), colour ? "\033[0m" : "");
 	if (ret == 0)
-		ret = wrap(out, check_verdict_in_words(r->verdict), 0, 0,
+		ret = wrap(out, check_tree_in_words(r->tree, r->verdict), 0, 0,
 			   style->width > 0 ? style->width : 80);
 	if (ret == 0)
 		ret = buf_add_text(out, "\n");
