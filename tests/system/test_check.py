@@ -528,6 +528,21 @@ def tlsa_dropped(s: Stage) -> None:
     s.rules = [Rule("drop", "_25._tcp.*", "TLSA")]
 
 
+@case("broken", "address.alias-failed", "CNAME lookup.*SERVFAIL", subject="{host}",
+      senders={**DNSSEC, "postfix": "TLSA lookup error for mx.alias-servfail.example:25"})
+def alias_servfail(s: Stage) -> None:
+    """A signed alias of a host that is not; whether the alias is signed decides, and that question
+    fails (A15). Its TTL is 0 and the address comes late: else the validator would have the
+    alias from the answer before."""
+    server = s.serve(s.old, label="unused")
+    slow = s.world.add_dns([Rule("slow", "host.*", "AAAA", delay=2)])
+    s.world.add_zone("alias-servfail.plain", [f"host A {server.addresses[0]}"], algorithm=None,
+                     servers=[("ns.alias-servfail.plain.", slow.addresses)])
+    s.lines.append("mx CNAME host.alias-servfail.plain.")
+    s.options = {"ttl": 0}
+    s.rules = [Rule("servfail", s.host, "CNAME")]
+
+
 @case("unknown", "mx.failed", "SERVFAIL", subject="{domain}")
 def mx_servfail(s: Stage) -> None:
     s.serve(s.old)
@@ -620,6 +635,14 @@ def test_broken_domain(broken: Any, daneway: Any, name: str) -> None:
         apply(case_, stage, finding["fix"])
         code, result = check(daneway, world, stage.domain)
         assert (result["verdict"], code) == ("dane", 0), (finding["fix"], result)
+
+
+def test_own_time_is_no_verdict(broken: Any, daneway: Any) -> None:
+    """What was not waited for is unknown; with time enough it is a fault of the name servers."""
+    code, result = check(daneway, broken[0], "tlsa-dropped.example", "--dns-timeout", "10",
+                         "--timeout", "4")
+    assert (result["verdict"], code) == ("unknown", 3), result
+    assert findings(result, "tlsa.late", "_25._tcp.mx.tlsa-dropped.example")
 
 
 def test_effort_has_an_end(broken: Any, daneway: Any) -> None:
