@@ -8,6 +8,8 @@ import email.utils
 import json
 import random
 import re
+import socket
+import threading
 import time
 from typing import Any, Callable, Iterator
 
@@ -398,6 +400,75 @@ def test_to_of_a_server_that_does_not_match(fragile: Any, daneway: Any) -> None:
     assert not findings(result, "inbound.accepted")
     finding, = findings(result, "inbound.not-delivered")
     assert "4.7.323" in finding["detail"], finding
+
+
+class Busy:
+    """Plain SMTP at many addresses of one network, each greeting after a while."""
+
+    def __init__(self, addresses: list[str], wait: float) -> None:
+        self.addresses, self.pause = addresses, wait
+        self.lock, self.now, self.most = threading.Lock(), 0, 0
+
+    def start(self) -> None:
+        self.listeners = [socket.create_server((a, 25)) for a in self.addresses]
+        for listener in self.listeners:
+            threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def wait(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        for listener in self.listeners:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+            listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                conn, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+
+    def _count(self, more: int) -> None:
+        with self.lock:
+            self.now += more
+            self.most = max(self.most, self.now)
+
+    def _serve(self, conn: socket.socket) -> None:
+        self._count(1)
+        try:
+            time.sleep(self.pause)
+            conn.sendall(b"220 busy\r\n")
+            for line in conn.makefile("rb"):
+                if line.startswith(b"QUIT"):
+                    break
+                conn.sendall(b"250 ok\r\n")
+            self._count(-1)  # before the client knows that it is over
+            conn.sendall(b"221 bye\r\n")
+        except OSError:
+            pass
+        conn.close()
+
+
+@pytest.mark.parametrize("time_enough", [True, False])
+def test_to_within_the_limits_of_a_network(daneway: Any, time_enough: bool) -> None:
+    """12 addresses of one network: 8 sessions at a time, those of --to too; the others have their
+    turn, or it is said that it did not come."""
+    world = World("busy")
+    server = world.add_daemon(Busy([world.address() for _ in range(12)],
+                                   0.3 if time_enough else 1.2))
+    world.add_zone("busy.example", ["@ MX 10 mx", *(f"mx A {a}" for a in server.addresses)])
+    world.start()
+    try:
+        _, result, err = daneway.run(world, "check", "--only", "dane", "--to", "a@busy.example",
+                                     "--timeout", "30" if time_enough else "3.5", "busy.example")
+    finally:
+        world.stop()
+    said = [c for c in findings(result, "inbound.accepted") + findings(result, "inbound.deferred")]
+    assert server.most == 8 and len(said) == 12, (server.most, result, err)
+    late = [c for c in said if "before its turn came" in c["detail"]]
+    assert len(late) == (0 if time_enough else 4), said
 
 
 def test_to_usage(fragile: Any, daneway: Any) -> None:

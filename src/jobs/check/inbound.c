@@ -13,6 +13,7 @@ static bool said_elsewhere(const struct check_rehearsal *r)
 	case SMTP_END_CERTIFICATE:
 		return true;
 	case SMTP_END_NOT_YET:
+		return false;
 	case SMTP_END_QUIT:
 	case SMTP_END_REPLY:
 	case SMTP_END_PROTOCOL:

@@ -14,8 +14,8 @@ enum state {
 
 /* One question, its session, its facts. */
 struct shared {
-	struct check_ask ask;     /* first: what the tree compares */
-	struct check_place place; /* by places.h */
+	struct check_ask ask; /* first: what the tree compares */
+	struct check_seat seat;
 	struct check_pool *pool;
 	enum state state;
 	struct arena arena;
@@ -295,7 +295,7 @@ static void on_finish(void *arg)
 		wait_unlink(w);
 		make_ready(w);
 	}
-	check_places_give_back(p->places, &s->place);
+	check_pool_leave_seat(p, &s->seat);
 	trim(p); /* last: it may be `s` that goes */
 }
 
@@ -310,9 +310,9 @@ static void on_limit(void *arg)
 static const struct probe_session_ops session_ops = {
 	.ready = on_ready, .body = no_body, .end = on_session_end};
 
-static void begin_session(struct check_place *place)
+static void begin_session(struct check_seat *seat)
 {
-	struct shared *s = (struct shared *)((char *)place - offsetof(struct shared, place));
+	struct shared *s = (struct shared *)((char *)seat - offsetof(struct shared, seat));
 	struct check_pool *p = s->pool;
 
 	s->state = STATE_RUNNING;
@@ -333,6 +333,24 @@ static void begin_session(struct check_place *place)
 	s->session = probe_session_new(p->loop, p->tls, &s->target, &session_ops, s);
 	for (struct check_wait *w = s->waiting; w != NULL; w = w->next)
 		w->ops->begun(w->arg);
+}
+
+static void begin_seat(struct check_place *place)
+{
+	struct check_seat *seat =
+		(struct check_seat *)((char *)place - offsetof(struct check_seat, place));
+
+	seat->begin(seat);
+}
+
+void check_pool_take_seat(struct check_pool *p, struct check_seat *seat, const char *address)
+{
+	check_places_ask(p->places, &seat->place, address);
+}
+
+void check_pool_leave_seat(struct check_pool *p, struct check_seat *seat)
+{
+	check_places_give_back(p->places, &seat->place);
 }
 
 /* --- what others call ------------------------------------------------------------------------- */
@@ -362,7 +380,7 @@ struct check_pool *check_pool_new(struct io_loop *l, struct tls_context *tls,
 		p->options.weight = CHECK_POOL_WEIGHT;
 	limits.network = o->network > 0 ? o->network : CHECK_POOL_NETWORK;
 	limits.all = o->sessions > 0 ? o->sessions : sessions_by_descriptors();
-	p->places = check_places_new(&limits, begin_session);
+	p->places = check_places_new(&limits, begin_seat);
 	p->deliver = io_timer_new(l, on_deliver, p);
 	return p;
 }
@@ -377,7 +395,7 @@ struct check_pool *check_pool_free(struct check_pool *p)
 		struct shared *s = p->running;
 
 		running_remove(s);
-		check_places_give_back(p->places, &s->place);
+		check_pool_leave_seat(p, &s->seat);
 		shared_free(s);
 	}
 	while (p->oldest != NULL) {
@@ -403,6 +421,7 @@ struct check_wait *check_pool_ask(struct check_pool *p, const struct check_ask *
 	if (fresh) {
 		s = xcalloc(1, sizeof(*s));
 		s->pool = p;
+		s->seat.begin = begin_session;
 		s->ask = *ask;
 		s->ask.address = arena_strdup(&s->arena, ask->address);
 		s->ask.name = arena_strdup(&s->arena, ask->name);
@@ -424,7 +443,7 @@ struct check_wait *check_pool_ask(struct check_pool *p, const struct check_ask *
 		break;
 	}
 	if (fresh)
-		check_places_ask(p->places, &s->place, s->ask.address);
+		check_pool_take_seat(p, &s->seat, s->ask.address);
 	return w;
 }
 
@@ -438,7 +457,7 @@ struct check_wait *check_pool_cancel(struct check_wait *w)
 	wait_unlink(w);
 	free(w);
 	if (s->state == STATE_QUEUED && s->waiting == NULL) { /* nobody wants it any more */
-		check_places_give_back(s->pool->places, &s->place);
+		check_pool_leave_seat(s->pool, &s->seat);
 		shared_free(s);
 	}
 	return NULL;

@@ -69,6 +69,19 @@ struct check_wait *check_pool_cancel(struct check_wait *w);
 /* The report so far of a session that is under way; false: it waits for its turn. */
 bool check_pool_peek(const struct check_wait *w, struct check_facts *ret);
 
+/*
+ * A place for a session that is the caller's own, within the pool's limits and behind those that
+ * wait already. Zero-initialised; lives until it is left. `begin` may come from within take_seat,
+ * leave_seat and check_pool_cancel, of any seat.
+ */
+struct check_seat {
+	struct check_place place;
+	void (*begin)(struct check_seat *seat);
+};
+void check_pool_take_seat(struct check_pool *p, struct check_seat *seat, const char *address);
+/* Once it has begun, or while it waits; fine if neither. */
+void check_pool_leave_seat(struct check_pool *p, struct check_seat *seat);
+
 /* Sessions begun since the beginning. */
 size_t check_pool_count(const struct check_pool *p);
 

@@ -3,14 +3,18 @@
 #include "jobs/probe/session.h"
 
 struct session {
+	struct check_seat seat;
 	struct check_rehearsals *all;
 	struct check_rehearsal out;
 	struct probe_target target;
-	struct probe_session *probe;
+	struct probe_session *probe; /* NULL: it waits for its place */
 	bool over;
 };
 
 struct check_rehearsals {
+	struct io_loop *loop;
+	struct tls_context *tls;
+	struct check_pool *pool;
 	const struct check_inbound *options;
 	struct arena arena;
 	struct session sessions[CHECK_REHEARSALS_MAX];
@@ -72,6 +76,7 @@ static void on_session_end(void *arg)
 	s->out.text = arena_strdup(&all->arena, text_of(&report, r));
 	s->out.stage = r != NULL ? r->stage : report.smtp.stage;
 	s->out.fate = r != NULL ? r->fate : SMTP_FATE_OPEN;
+	check_pool_leave_seat(all->pool, &s->seat);
 	if (--all->n_open == 0)
 		io_timer_set(all->end, 0);
 }
@@ -79,13 +84,21 @@ static void on_session_end(void *arg)
 static const struct probe_session_ops ops = {
 	.ready = on_ready, .body = no_body, .end = on_session_end};
 
-static void begin(struct check_rehearsals *r, struct io_loop *l, struct tls_context *tls,
-		  const struct dane_host *h, const char *address, uint16_t port)
+static void begin(struct check_seat *seat)
+{
+	struct session *s = (struct session *)((char *)seat - offsetof(struct session, seat));
+
+	s->probe = probe_session_new(s->all->loop, s->all->tls, &s->target, &ops, s);
+}
+
+static void add(struct check_rehearsals *r, const struct dane_host *h, const char *address,
+		uint16_t port)
 {
 	struct session *s = &r->sessions[r->n++];
 
 	r->n_open++;
 	s->all = r;
+	s->seat.begin = begin;
 	s->out.host = h;
 	s->out.address = address;
 	s->target = (struct probe_target){
@@ -98,16 +111,20 @@ static void begin(struct check_rehearsals *r, struct io_loop *l, struct tls_cont
 		.connect_timeout = r->options->connect_timeout,
 		.time = r->options->at,
 	};
-	s->probe = probe_session_new(l, tls, &s->target, &ops, s);
+	check_pool_take_seat(r->pool, &s->seat, address);
 }
 
 struct check_rehearsals *check_rehearsals_new(struct io_loop *l, struct tls_context *tls,
+					      struct check_pool *pool,
 					      const struct check_inbound *o,
 					      const struct dane_decision *d, uint16_t port,
 					      io_fn *fn, void *arg)
 {
 	struct check_rehearsals *r = xcalloc(1, sizeof(*r));
 
+	r->loop = l;
+	r->tls = tls;
+	r->pool = pool;
 	r->options = o;
 	r->fn = fn;
 	r->arg = arg;
@@ -118,17 +135,28 @@ struct check_rehearsals *check_rehearsals_new(struct io_loop *l, struct tls_cont
 		if (h->level == DANE_LEVEL_UNREACHABLE)
 			continue; /* never connected to: T6 */
 		for (size_t k = 0; k < h->n_addresses && r->n < CHECK_REHEARSALS_MAX; k++)
-			begin(r, l, tls, h, h->addresses[k], port);
+			add(r, h, h->addresses[k], port);
 	}
 	if (r->n == 0)
 		io_timer_set(r->end, 0);
 	return r;
 }
 
+static void never_began(struct session *s)
+{
+	check_pool_leave_seat(s->all->pool, &s->seat);
+	s->over = true;
+	s->out.end = SMTP_END_NOT_YET;
+	s->out.text = "the time for the whole domain was over before its turn came";
+}
+
 void check_rehearsals_give_up(struct check_rehearsals *r)
 {
 	if (r == NULL)
 		return;
+	for (size_t i = 0; i < r->n; i++) /* first these: each end makes room for the next */
+		if (r->sessions[i].probe == NULL)
+			never_began(&r->sessions[i]);
 	for (size_t i = 0; i < r->n; i++)
 		if (!r->sessions[i].over)
 			probe_session_give_up(r->sessions[i].probe);
@@ -140,7 +168,12 @@ struct check_rehearsals *check_rehearsals_free(struct check_rehearsals *r)
 	if (r == NULL)
 		return NULL;
 	for (size_t i = 0; i < r->n; i++)
+		if (r->sessions[i].probe == NULL)
+			check_pool_leave_seat(r->pool, &r->sessions[i].seat);
+	for (size_t i = 0; i < r->n; i++) {
 		probe_session_free(r->sessions[i].probe);
+		check_pool_leave_seat(r->pool, &r->sessions[i].seat);
+	}
 	io_timer_free(r->end);
 	arena_done(&r->arena);
 	free(r);

@@ -7,8 +7,7 @@
 
 #include "core/dane/decision.h"
 #include "core/smtp/client.h"
-#include "edge/io/loop.h"
-#include "edge/tls/conn.h"
+#include "jobs/check/pool.h"
 
 enum {
 	CHECK_REHEARSALS_MAX = 50, /* addresses of one domain, as many as a delivery tries */
@@ -27,18 +26,22 @@ struct check_rehearsal {
 	enum smtp_fate fate; /* OPEN: it did not come to that, for the reason in `text` */
 	enum smtp_stage stage;
 	const char *text;  /* the server's reply, or why there was none */
-	enum smtp_end end; /* of the session */
+	enum smtp_end end; /* of the session; NOT_YET: its turn did not come */
 	bool connected;
 };
 
 struct check_rehearsals;
 
-/* `fn` once when all have ended, never from within the call. Borrows all it is given. */
+/*
+ * `fn` once when all have ended, never from within the call. Borrows all it is given. Each session
+ * waits for its place in the pool.
+ */
 struct check_rehearsals *check_rehearsals_new(struct io_loop *l, struct tls_context *tls,
+					      struct check_pool *pool,
 					      const struct check_inbound *o,
 					      const struct dane_decision *d, uint16_t port,
 					      io_fn *fn, void *arg);
-/* Sessions under way end as if timed out; `fn` is not called any more. */
+/* Sessions that are not over end as if timed out; `fn` is not called any more. */
 void check_rehearsals_give_up(struct check_rehearsals *r);
 struct check_rehearsals *check_rehearsals_free(struct check_rehearsals *r);
 

@@ -170,9 +170,9 @@ static void finish_if_all(struct check_run *r)
 		return;
 	}
 	clock_run(r);
-	r->rehearsals = check_rehearsals_new(r->env->loop, r->env->tls, r->options->inbound,
-					     dane_decider_result(r->decider), r->request.port,
-					     on_rehearsed, r);
+	r->rehearsals = check_rehearsals_new(r->env->loop, r->env->tls, r->env->pool,
+					     r->options->inbound, dane_decider_result(r->decider),
+					     r->request.port, on_rehearsed, r);
 }
 
 static void on_extra(void *arg)
