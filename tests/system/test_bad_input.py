@@ -6,6 +6,7 @@ Expectations are those of the command line's contract and of the matrix rows nam
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 import re
@@ -157,6 +158,8 @@ def _add_domains(site: Site) -> None:
     server = site.serve("records")
     site.domain("records", *site.host("mx", 10, server.addresses),
                 *[f"_25._tcp.mx TLSA {record}" for record in others])
+    # Some 4 MiB of evidence: the TLSA records of 100 hosts.
+    site.domain("heavy", *hosts[:100], "* A 192.0.2.9", *[f"* TLSA {record}" for record in others])
     site.domain("long", f"{LONG} MX 10 mx.good.example.", f"to-long MX 10 {LONG}",
                 f"{LONG} A 192.0.2.8")
     site.domain("null", "@ MX 0 .")
@@ -184,6 +187,22 @@ def test_mx_set_of_64_kib(site: Site) -> None:
     done = site.run.policy("many.example")
     assert done.json["outcome"] in ("dane", "defer") and len(done.json["hosts"]) <= 100
     assert done.seconds < 5 and done.peak_kib < 128 * MIB
+
+
+def test_many_domains_of_hostile_size(site: Site) -> None:
+    """300 decisions of 4 MiB each at a time: what is held is bounded; those for which there is no
+    room are put off, and the others are as ever."""
+    alone = site.run.policy("heavy.example").json
+    lines = ["heavy.example"] * 300 + ["good.example", "nodane.example"] * 50
+    done = site.run.policies(lines, timeout=120)
+    found = collections.Counter((d["domain"], d["outcome"], d["status"]) for d in done.lines)
+    heavy = {key: n for key, n in found.items() if key[0] == "heavy.example"}
+    assert len(done.lines) == 400 and sum(heavy.values()) == 300, found
+    assert found["good.example", "dane", None] == found["nodane.example", "may", None] == 50, found
+    assert set(heavy) <= {("heavy.example", alone["outcome"], None),
+                          ("heavy.example", "mixed", None),
+                          ("heavy.example", "defer", "4.4.2")}, found
+    assert done.peak_kib < 400 * MIB, (done.peak_kib, found)
 
 
 def test_mx_set_of_64_kib_unsigned(site: Site) -> None:

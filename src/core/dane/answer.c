@@ -83,3 +83,15 @@ const struct dane_answer *dane_answer_copy(struct arena *a, const struct dane_an
 		out->content = DANE_NODATA;
 	return out;
 }
+
+size_t dane_answer_weight(const struct dane_answer *a)
+{
+	size_t n = sizeof(*a);
+
+	for (size_t i = 0; i < a->n_records; i++)
+		n += sizeof(a->records[i]) + a->records[i].n;
+	for (size_t i = 0; i < a->n_aliases; i++)
+		n += sizeof(a->aliases[i]) + strlen(a->aliases[i].owner) +
+		     strlen(a->aliases[i].target);
+	return n;
+}

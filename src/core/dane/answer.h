@@ -76,8 +76,8 @@ struct dane_answer {
 	size_t n_aliases;
 	uint32_t ttl;    /* seconds; the smallest on the chain */
 	const char *why; /* why bogus or failed, in words; else NULL */
-	/* Of FAILED: nobody waited for it, the caller's own time was over. It says nothing of the
-	 * domain's DNS. */
+	/* Of FAILED: the caller's own time was over, or its memory. It says nothing of the domain's
+	 * DNS. */
 	bool late;
 };
 
@@ -86,6 +86,9 @@ struct dane_answer {
  * and "records" without a record becomes NODATA.
  */
 const struct dane_answer *dane_answer_copy(struct arena *a, const struct dane_answer *in);
+
+/* What a copy takes, in octets, about. */
+size_t dane_answer_weight(const struct dane_answer *a);
 
 /* The name that owns the records: the end of the alias chain, else `asked`. */
 static inline const char *dane_answer_canonical(const struct dane_answer *a, const char *asked)

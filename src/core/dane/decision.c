@@ -116,6 +116,11 @@ const struct dane_question *dane_decider_question(struct dane_decider *d)
 	return &q->question;
 }
 
+size_t dane_decider_weight(const struct dane_decider *d)
+{
+	return d->arena.used + d->room * sizeof(struct query *);
+}
+
 size_t dane_decider_evidence_count(const struct dane_decider *d)
 {
 	return d->n_queries;

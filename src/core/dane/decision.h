@@ -171,5 +171,7 @@ struct dane_evidence {
 	const struct dane_answer *dns;
 	bool der_known, der_well_formed;
 };
+/* What it holds, in octets, about. */
+size_t dane_decider_weight(const struct dane_decider *d);
 size_t dane_decider_evidence_count(const struct dane_decider *d);
 struct dane_evidence dane_decider_evidence(const struct dane_decider *d, size_t i);

@@ -18,6 +18,8 @@ struct probe_decide {
 	struct open_question *open;
 	probe_decide_fn *fn;
 	void *arg;
+	struct probe_room *room; /* or NULL */
+	size_t held;             /* of the room */
 	bool late;
 };
 
@@ -34,6 +36,29 @@ static void close_question(struct open_question *o)
 	free(o);
 }
 
+static const struct dane_answer no_room = {
+	.security = DANE_FAILED,
+	.why = "there is no memory left for its answers",
+	.late = true,
+};
+
+static bool has_room(const struct probe_decide *p, const struct dane_answer *answer)
+{
+	size_t weight = dane_answer_weight(answer);
+
+	return p->room == NULL || p->held + weight <= p->room->share ||
+	       p->room->held + weight <= p->room->max;
+}
+
+static void weigh(struct probe_decide *p)
+{
+	if (p->room == NULL)
+		return;
+	p->room->held -= p->held;
+	p->held = dane_decider_weight(p->decider);
+	p->room->held += p->held;
+}
+
 static void on_answer(void *arg, const struct dane_answer *answer)
 {
 	struct open_question *o = arg;
@@ -41,7 +66,10 @@ static void on_answer(void *arg, const struct dane_answer *answer)
 	uint32_t id = o->id;
 
 	close_question(o);
+	if (!has_room(p, answer))
+		answer = &no_room;
 	require(dane_decider_answer(p->decider, id, answer) == 0);
+	weigh(p);
 	step(p);
 }
 
@@ -130,6 +158,12 @@ struct probe_decide *probe_decide_new(struct io_loop *l, struct dns_resolver *r,
 	return p;
 }
 
+void probe_decide_within(struct probe_decide *p, struct probe_room *room)
+{
+	p->room = room;
+	weigh(p);
+}
+
 struct probe_decide *probe_decide_free(struct probe_decide *p)
 {
 	if (p == NULL)
@@ -141,6 +175,8 @@ struct probe_decide *probe_decide_free(struct probe_decide *p)
 	io_timer_free(p->deadline);
 	io_timer_free(p->begin);
 	dane_decider_free(p->decider);
+	if (p->room != NULL)
+		p->room->held -= p->held;
 	free(p);
 	return NULL;
 }

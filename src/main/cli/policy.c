@@ -15,6 +15,8 @@ enum {
 	IN_FLIGHT = 2000,       /* domains at a time */
 	DOMAIN_LINE_MAX = 2048, /* of "policy -": the longest name takes 1004 */
 	EVIDENCE_MAX = 64 * 1024 * 1024,
+	HELD_MAX = 96 * 1024 * 1024, /* octets of all decisions that are under way */
+	SHARE = 48 * 1024,           /* of one of them that is never refused: most take 5 KiB */
 };
 
 struct run {
@@ -22,6 +24,7 @@ struct run {
 	struct cli_engine engine;
 	struct cli_lines *lines; /* NULL: one domain */
 	size_t in_flight, most;
+	struct probe_room room;
 	bool input_ended, deferred, invalid, failed_write, failed_save;
 	struct job *freed; /* finished in this turn */
 };
@@ -126,6 +129,12 @@ static void output_failed(struct run *run)
 	run_check_end(run);
 }
 
+/* Nothing new begins while what is under way holds much. */
+static bool wants_more(const struct run *run)
+{
+	return run->in_flight < run->most && run->room.held <= HELD_MAX / 2;
+}
+
 static void job_end(void *arg)
 {
 	struct job *job = arg;
@@ -135,7 +144,7 @@ static void job_end(void *arg)
 	arena_done(&job->arena);
 	free(job);
 	run->in_flight--;
-	if (run->lines != NULL && !run->failed_write)
+	if (run->lines != NULL && !run->failed_write && wants_more(run))
 		cli_lines_want(run->lines, true);
 	run_check_end(run);
 }
@@ -170,6 +179,7 @@ static int job_begin(struct run *run, const char *domain, struct err *e)
 	job->decide =
 		probe_decide_new(run->engine.loop, run->engine.resolver, &job->request,
 				 usec_add(io_now(run->engine.loop), timeout), on_decision, job);
+	probe_decide_within(job->decide, &run->room);
 	return 0;
 }
 
@@ -192,7 +202,7 @@ static void on_line(void *arg, const char *line, bool too_long)
 		if (print_invalid(line, e.text) < 0)
 			output_failed(run);
 	}
-	if (run->in_flight >= run->most)
+	if (!wants_more(run))
 		cli_lines_want(run->lines, false);
 }
 
@@ -212,7 +222,7 @@ static int finish(const struct run *run)
 
 static int run_live(const struct config *c, const char *domain)
 {
-	struct run run = {.config = c};
+	struct run run = {.config = c, .room = {.max = HELD_MAX, .share = SHARE}};
 	struct arena check = {0};
 	struct dane_request request;
 	struct err e;
