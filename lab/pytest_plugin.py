@@ -63,23 +63,23 @@ class Daneway:
         if "--nagios" in args or "--openmetrics" in args:
             return done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
         output = parse(done.stdout)
-        if command == "check" and done.stdout and "--help" not in args:
-            check_schema(output)
+        if command in ("check", "dnssec") and done.stdout and "--help" not in args:
+            check_schema(output, command)
         return done.returncode, output, done.stderr.decode(errors="replace")
 
 
 @functools.cache
-def validator() -> Any:
+def validator(command: str = "check") -> Any:
     import jsonschema
-    schema = json.loads((HOME / "docs/check.schema.json").read_text())
+    schema = json.loads((HOME / f"docs/{command}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
-def check_schema(output: Any) -> None:
-    """Whatever `check` prints as JSON is as its published schema says."""
+def check_schema(output: Any, command: str = "check") -> None:
+    """Whatever the command prints as JSON is as its published schema says."""
     for result in output if isinstance(output, list) else [output]:
-        validator().validate(result)
+        validator(command).validate(result)
 
 
 def parse(output: bytes) -> Any:

@@ -44,6 +44,7 @@ DAMAGES = (
     "no-denial",                 # zone-wide: no NSEC or NSEC3 record
     "no-above",                  # zone-wide: no NSEC3 record for names that only have names below
     "no-dnskey",                 # zone-wide: signed, but the DNSKEY RRset is not there
+    "last-nsec",                 # zone-wide: the last NSEC record does not lead to the apex
 )
 
 
@@ -295,6 +296,8 @@ class _Signer:
         chain = {}
         for position, owner in enumerate(names):
             following = names[(position + 1) % len(names)]
+            if following == self.apex and "last-nsec" in self.zone_wide:
+                following = names[1]
             kinds = frozenset(types[owner] | {RdataType.RRSIG, RdataType.NSEC})
             rdata = _NSEC(IN, RdataType.NSEC, following, _bitmap(kinds))
             chain[(owner, RdataType.NSEC)] = dns.rdataset.from_rdata(self.zone.ttl, rdata)

@@ -38,6 +38,8 @@ enum dns_type {
 	DNS_TYPE_NSEC3 = 50,
 	DNS_TYPE_NSEC3PARAM = 51,
 	DNS_TYPE_TLSA = 52,
+	DNS_TYPE_CDS = 59,
+	DNS_TYPE_CDNSKEY = 60,
 };
 
 enum dns_rcode {

@@ -210,7 +210,7 @@ static enum chain_state probe_judge(struct check_chain *c)
 {
 	struct check_ask *a = c->ask;
 	struct check_notes unheard = {0};
-	size_t told = c->n_notes;
+	size_t told = c->n_notes, remembered = c->n_signatures;
 	bool gone = false;
 
 	check_chain_group(a);
@@ -225,6 +225,7 @@ static enum chain_state probe_judge(struct check_chain *c)
 		gone = gone || m->rcode == DNS_RCODE_NXDOMAIN;
 	}
 	c->n_notes = told;
+	c->n_signatures = remembered;
 	return gone ? CHAIN_FINISH : CHAIN_PROBE;
 }
 
@@ -430,7 +431,8 @@ static void on_validator(void *arg, const struct dane_answer *answer)
 
 static enum chain_state validator(struct check_chain *c)
 {
-	if (c->request.no_validator)
+	/* Of another time it knows nothing. */
+	if (c->request.no_validator || c->request.now != 0)
 		return CHAIN_VALIDATOR_JUDGE;
 	for (struct check_lookup *l = c->lookups; l != NULL; l = l->next) {
 		if (l->origin != NULL || l->elsewhere || !l->done)
@@ -624,7 +626,8 @@ struct check_chain *check_chain_new(struct io_loop *l, struct dns_resolver *r,
 	if (c->request.room == 0)
 		c->request.room = CHAIN_BYTES_MAX;
 	c->verify = (struct dns_verify){.left = DNS_VERIFY_TOTAL_MAX,
-					.now = io_unix_now() / USEC_PER_SEC};
+					.now = request->now != 0 ? request->now
+								 : io_unix_now() / USEC_PER_SEC};
 	c->fn = fn;
 	c->arg = arg;
 	c->state = CHAIN_LOOKUP;

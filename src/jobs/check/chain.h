@@ -57,6 +57,8 @@ struct check_chain_request {
 	size_t questions, room;    /* at most, and octets; 0: the limits of chain_data.h */
 	usec_t timeout;            /* of one question to one server */
 	usec_t deadline;           /* of all, io_now's clock */
+	int64_t now;               /* Unix seconds by which dates are judged; 0: the present */
+	bool upkeep;               /* CDS, CDNSKEY and NSEC3PARAM of each zone too */
 };
 
 struct check_chain;
@@ -117,5 +119,11 @@ size_t check_chain_tlsa(const struct check_chain *c, struct arena *a,
 void check_chain_report(const struct check_chain *c, struct check_tree *t,
 			struct check_finding *parent, unsigned detail);
 
-/* {"name", "type", "mail", "verdict", "zones": [...], "names": [...]}; the caller's. */
+/* {"name", "type", "mail", "at", "verdict", "zones": [...], "names": [...]}; the caller's. */
 struct js *check_chain_json(const struct check_chain *c);
+
+/*
+ * The picture (picture.h): one <svg> element, or with `standalone` a document. Whatever was not
+ * drawn for its number is said in it.
+ */
+int check_chain_svg(const struct check_chain *c, bool standalone, struct buf *out) _mustcheck_;

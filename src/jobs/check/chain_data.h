@@ -19,7 +19,8 @@ enum {
 	CHAIN_QUESTIONS_MAX = 5000,
 	CHAIN_IN_FLIGHT = 400,
 	CHAIN_NOTES_MAX = 10000,
-	CHAIN_PACKETS_MAX = 2000, /* written into one report */
+	CHAIN_SIGNATURES_MAX = 10000, /* remembered for the picture */
+	CHAIN_PACKETS_MAX = 2000,     /* written into one report */
 	CHAIN_BYTES_MAX = 256 * 1024 * 1024,
 };
 
@@ -83,8 +84,19 @@ struct check_note {
 	struct check_note *next;
 };
 
+/* A signature that was looked at, for the picture. */
+struct check_signed {
+	const struct check_zone *by; /* whose keys it was held against */
+	uint16_t covered, tag;
+	uint8_t algorithm;
+	bool missing; /* there is none */
+	enum dns_signature result;
+	const struct check_signed *next;
+};
+
 struct check_notes {
 	struct check_note *first, *last;
+	const struct check_signed *signatures; /* latest first */
 };
 
 struct check_zone {
@@ -100,8 +112,9 @@ struct check_zone {
 	bool is_known;                     /* asked and told of by an earlier walk */
 	struct check_ask *asks, *last_ask; /* all that were asked of its servers */
 	struct check_ask *dnskey, *soa, *soa_tcp, *ns;
-	struct check_ask *ds;           /* asked of the parent's servers */
-	struct check_set ds_set;        /* valid ones; for the root the anchors */
+	struct check_ask *nsec3param, *cds, *cdnskey; /* NULL: not asked */
+	struct check_ask *ds;                         /* asked of the parent's servers */
+	struct check_set ds_set;                      /* valid ones; for the root the anchors */
 	enum dane_security ds_security; /* SECURE: ds_set; INSECURE: there is provably none */
 	struct check_set keys;          /* with which its data is judged */
 	bool has_keys;                  /* some server has a DNSKEY RRset */
@@ -190,7 +203,7 @@ struct check_chain {
 	check_chain_fn *fn;
 	void *arg;
 	enum chain_state state;
-	size_t pending, n_questions, n_notes, n_zones, n_lookups, n_hosts;
+	size_t pending, n_questions, n_notes, n_signatures, n_zones, n_lookups, n_hosts;
 	const char *stopped; /* a limit that left something out; NULL: none */
 	bool halted;         /* and that ends the walk: questions, memory, time */
 	bool untold;         /* there were more notes than CHAIN_NOTES_MAX */
@@ -249,6 +262,12 @@ struct check_zone *check_chain_add_zone(struct check_chain *c, const char *name,
 void check_chain_add_server(struct check_chain *c, struct check_zone *z, const char *name,
 			    const char *address);
 
+/* --- chain_upkeep.c --------------------------------------------------------------------------- */
+
+/* CDS, CDNSKEY and NSEC3PARAM, where the request wants them; judged when the zone is. */
+void check_chain_ask_upkeep(struct check_chain *c, struct check_zone *z);
+void check_chain_judge_upkeep(struct check_chain *c, struct check_zone *z);
+
 /* --- chain_judge.c ---------------------------------------------------------------------------- */
 
 /* The RRset of a section; n is 0 if it is not there. */
@@ -283,3 +302,7 @@ enum dane_security check_chain_worse(enum dane_security a, enum dane_security b)
 /* Of the zone: DS at its parent; DNSKEY, SOA and NS at its own servers. */
 void check_chain_judge_ds(struct check_chain *c, struct check_zone *z);
 void check_chain_judge_zone(struct check_chain *c, struct check_zone *z);
+/* As dns_verify_ds; an anchor that is a key is a DS with the key as its digest. */
+enum dns_ds_match check_chain_compare(const struct dns_ds *ds, const struct dns_rr *key);
+/* -EBADMSG: a record (DS, or an anchor's DNSKEY) that cannot be read. */
+int check_chain_read_ds(const struct dns_rr *rr, struct dns_ds *ret) _mustcheck_;

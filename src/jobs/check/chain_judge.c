@@ -203,6 +203,9 @@ static void note_dates(const struct judging *j, const struct dns_rrsig *sig)
 	else if ((int64_t)j->ttl > left)
 		note(j, CHECK_DNSSEC_SIG_TTL, sig)->detail = arena_printf(
 			a, "ends in %s; the TTL is %u s", span_of_time(a, left), j->ttl);
+	if (j->ttl > sig->original_ttl)
+		note(j, CHECK_DNSSEC_SIG_TTL_ORIGINAL, sig)->detail = arena_printf(
+			a, "comes with a TTL of %u s; %u s were signed", j->ttl, sig->original_ttl);
 	if ((int32_t)(sig->expiration - sig->inception) > TOO_LONG)
 		note(j, CHECK_DNSSEC_SIG_LONG, sig)->detail =
 			arena_printf(a, "is valid for %s in all",
@@ -247,6 +250,27 @@ static void note_end(const struct judging *j, const struct dns_checked_signature
 	j->zone->signatures_over = j->record;
 }
 
+static void remember(const struct judging *j, uint16_t covered,
+		     const struct dns_checked_signature *s)
+{
+	struct check_signed *one;
+
+	if (j->c->n_signatures >= CHAIN_SIGNATURES_MAX)
+		return;
+	j->c->n_signatures++;
+	one = arena_alloc(&j->c->arena, sizeof(*one));
+	*one = (struct check_signed){.by = j->zone,
+				     .covered = covered,
+				     .missing = s == NULL,
+				     .next = j->notes->signatures};
+	if (s != NULL) {
+		one->tag = s->rrsig.tag;
+		one->algorithm = s->rrsig.algorithm;
+		one->result = s->result;
+	}
+	j->notes->signatures = one;
+}
+
 struct check_proved check_chain_prove(struct check_chain *c, struct check_zone *z,
 				      const struct dns_section *s, const struct check_set *set,
 				      struct check_notes *notes, check_mask servers, bool quiet)
@@ -281,6 +305,7 @@ struct check_proved check_chain_prove(struct check_chain *c, struct check_zone *
 		struct check_note *told;
 
 		note_signature(&j, &checked[i]);
+		remember(&j, first->type, &checked[i]);
 		if (checked[i].result == DNS_SIGNATURE_VALID)
 			continue;
 		told = note(&j, proved.valid ? CHECK_DNSSEC_SIG_SPARE : kind_of(checked[i].result),
@@ -288,8 +313,10 @@ struct check_proved check_chain_prove(struct check_chain *c, struct check_zone *
 		told->detail =
 			proved.valid ? spare_detail(c, &checked[i]) : detail_of(c, &checked[i]);
 	}
-	if (n == 0 && !quiet)
+	if (n == 0 && !quiet) {
 		note(&j, CHECK_DNSSEC_SIG_MISSING, NULL);
+		remember(&j, first->type, NULL);
+	}
 	return proved;
 }
 
@@ -314,6 +341,19 @@ static void note_nsec3(struct check_chain *c, struct check_notes *notes, struct 
 		arena_printf(&c->arena, "%u iterations", n.iterations);
 }
 
+/* The last NSEC leads back to the apex (RFC 4034 section 4.1.1). */
+static void note_nsec(struct check_chain *c, struct check_notes *notes, struct check_zone *z,
+		      const struct dns_rr *rr, check_mask servers)
+{
+	struct dns_nsec n;
+
+	if (dns_nsec_read(rr->rdata, &n) < 0 || dns_wire_compare(n.next, rr->wire) > 0 ||
+	    dns_wire_compare(n.next, z->wire) == 0)
+		return;
+	check_chain_note(c, notes, CHECK_DNSSEC_NSEC_LAST, z->name,
+			 check_chain_record(c, rr->owner, DNS_TYPE_NSEC), z, servers);
+}
+
 struct dns_denial *check_chain_denial(struct check_chain *c, struct check_zone *z,
 				      const struct dns_message *m, struct check_notes *notes,
 				      check_mask servers)
@@ -335,6 +375,8 @@ struct dns_denial *check_chain_denial(struct check_chain *c, struct check_zone *
 		if (!told && rr->type == DNS_TYPE_NSEC3)
 			note_nsec3(c, notes, z, rr, servers);
 		told = true;
+		if (rr->type == DNS_TYPE_NSEC)
+			note_nsec(c, notes, z, rr, servers);
 		if (check_chain_prove(c, z, &m->authority, &set, notes, servers, false).valid)
 			dns_denial_add(d, rr);
 	}

@@ -1,6 +1,7 @@
 /* The link from parent to child: DS, DNSKEY; and what the zone's apex has besides. */
 #include "jobs/check/chain_data.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -111,26 +112,27 @@ static void choose_digests(struct links *l)
 	}
 }
 
+int check_chain_read_ds(const struct dns_rr *rr, struct dns_ds *ret)
+{
+	struct dns_dnskey key;
+
+	if (rr->type != DNS_TYPE_DNSKEY)
+		return dns_ds_read(rr->rdata, ret);
+	if (dns_dnskey_read(rr->rdata, &key) < 0)
+		return -EBADMSG;
+	*ret = (struct dns_ds){key.tag, key.algorithm, 2, rr->rdata};
+	return 0;
+}
+
 static void read_links(const struct check_zone *z, struct links *l)
 {
 	*l = (struct links){0};
-	for (size_t i = 0; i < z->ds_set.n && l->n < LINKS_MAX; i++) {
-		struct dns_ds ds;
-		struct dns_dnskey key;
-
-		if (z->ds_set.rr[i]->type == DNS_TYPE_DNSKEY) {
-			/* An anchor that is a key: as a DS with a digest that is the key itself. */
-			if (dns_dnskey_read(z->ds_set.rr[i]->rdata, &key) == 0)
-				l->list[l->n++].ds = (struct dns_ds){key.tag, key.algorithm, 2,
-								     z->ds_set.rr[i]->rdata};
-		} else if (dns_ds_read(z->ds_set.rr[i]->rdata, &ds) == 0) {
-			l->list[l->n++].ds = ds;
-		}
-	}
+	for (size_t i = 0; i < z->ds_set.n && l->n < LINKS_MAX; i++)
+		l->n += check_chain_read_ds(z->ds_set.rr[i], &l->list[l->n].ds) == 0;
 	choose_digests(l);
 }
 
-static enum dns_ds_match compare(const struct dns_ds *ds, const struct dns_rr *key)
+enum dns_ds_match check_chain_compare(const struct dns_ds *ds, const struct dns_rr *key)
 {
 	struct dns_dnskey parsed;
 
@@ -187,7 +189,7 @@ static void join_links(struct check_chain *c, struct check_zone *z, struct links
 			k->tag_found = true;
 			/* Many keys of one tag cost a hash each: no more than for signatures. */
 			if (k->match || !k->usable || ++compared > 2 * DNS_VERIFY_PER_SET_MAX ||
-			    compare(&k->ds, keys->rr[n]) != DNS_DS_MATCH)
+			    check_chain_compare(&k->ds, keys->rr[n]) != DNS_DS_MATCH)
 				continue;
 			k->match = true;
 			k->unfit = (key.flags & DNS_KEY_ZONE) == 0 ||
@@ -374,11 +376,58 @@ static void note_ds(struct check_chain *c, struct check_zone *z, const struct li
 		n->detail = arena_printf(&c->arena, "%s for key %u: %s",
 					 z->parent != NULL ? "DS" : "Trust anchor", ds->tag,
 					 ds_text(c, ds));
+		if (!dns_digest_is_known(ds->digest_type) && l->any_usable) {
+			n = zone_note(c, z, CHECK_DNSSEC_DS_DIGEST, 0);
+			n->tag = tag_text(c, ds->tag);
+			n->detail = arena_printf(&c->arena, "%u", ds->digest_type);
+		}
 		if (ds->digest_type != 1 || z->parent == NULL)
 			continue;
 		n = zone_note(c, z, CHECK_DNSSEC_DS_SHA1, 0);
 		n->tag = tag_text(c, ds->tag);
 		n->fix = offer_ds(c, z, " It is: ");
+	}
+}
+
+/* Whether a signature of that algorithm comes with the RRset, whatever it is worth. */
+static bool is_signed_with(struct check_chain *c, const struct check_zone *z,
+			   const struct dns_message *m, uint16_t type, uint8_t algorithm)
+{
+	struct check_set set = check_chain_signatures(c, &m->answer, z->wire, type);
+
+	for (size_t i = 0; i < set.n && i < DNS_VERIFY_SIGNATURES_MAX; i++)
+		if (set.rr[i]->rdata.n > 2 && set.rr[i]->rdata.p[2] == algorithm)
+			return true;
+	return set.n == 0; /* told as missing */
+}
+
+/*
+ * Every algorithm of the DNSKEY RRset signs everything (RFC 4035 section 2.2). Validators need not
+ * insist (RFC 6840 section 5.11); some do, against downgrade.
+ */
+static void note_algorithms(struct check_chain *c, struct check_zone *z)
+{
+	const struct check_ask *asks[] = {z->dnskey, z->soa, z->ns};
+	bool seen[256] = {false};
+
+	for (size_t i = 0; i < z->keys.n && i < DNS_VERIFY_KEYS_MAX; i++) {
+		struct dns_dnskey k;
+
+		if (dns_dnskey_read(z->keys.rr[i]->rdata, &k) < 0 || seen[k.algorithm] ||
+		    (k.flags & DNS_KEY_ZONE) == 0 || !dns_algorithm_is_known(k.algorithm))
+			continue;
+		seen[k.algorithm] = true;
+		for (size_t a = 0; a < ARRAY_SIZE(asks); a++)
+			for (size_t v = 0; v < asks[a]->n_variants; v++) {
+				const struct check_variant *one = &asks[a]->variants[v];
+
+				if (is_signed_with(c, z, one->message, asks[a]->type, k.algorithm))
+					continue;
+				check_chain_note(c, &z->notes, CHECK_DNSSEC_ALGORITHM_IDLE, z->name,
+						 check_chain_record(c, z->name, asks[a]->type), z,
+						 one->servers)
+					->detail = dns_algorithm_to_text(&c->arena, k.algorithm);
+			}
 	}
 }
 
@@ -462,6 +511,7 @@ void check_chain_judge_zone(struct check_chain *c, struct check_zone *z)
 	/* An unsigned zone's signatures mean nothing; a broken one's are judged by its own keys. */
 	if (z->security == DANE_INSECURE || !z->has_keys)
 		z->keys = (struct check_set){0};
+	note_algorithms(c, z);
 	judge_apex(c, z, z->soa);
 	judge_apex(c, z, z->ns);
 }

@@ -373,6 +373,10 @@ struct js *check_chain_json(const struct check_chain *c)
 	js_set_text(v, "name", c->request.name);
 	js_set_text(v, "type", c->request.type != 0 ? dns_type_to_text(&a, c->request.type) : NULL);
 	js_set_bool(v, "mail", c->request.mail);
+	if (c->request.now != 0)
+		js_set_int(v, "at", c->request.now);
+	else
+		js_set_null(v, "at");
 	js_set_text(v, "verdict", word(check_chain_verdict(c)));
 	for (const struct check_zone *z = c->zones; z != NULL; z = z->next)
 		js_push(zones, zone_json(z));

@@ -1,6 +1,7 @@
 /* A zone's own servers: what they answer for its apex, and where they differ or fail. */
 #include "jobs/check/chain_data.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 check_mask check_chain_live(const struct check_zone *z)
@@ -182,6 +183,7 @@ enum chain_state check_chain_basics_judge(struct check_chain *c)
 	}
 	c->ask = again != 0 ? check_chain_ask(c, z, z->name, DNS_TYPE_SOA, false, true, again)
 			    : NULL;
+	check_chain_ask_upkeep(c, z);
 	return CHAIN_EDNS_JUDGE;
 }
 
@@ -198,6 +200,19 @@ static void note_silent(struct check_chain *c, struct check_zone *z, size_t i)
 	}
 	n = check_chain_note(c, &z->notes, CHECK_DNSSEC_SERVER_SILENT, z->name, NULL, z, bit);
 	n->detail = dns_fault_to_text(fault);
+}
+
+/* RFC 1918, RFC 4193, loopback, link-local: nobody else reaches a server there. */
+static bool is_private(const char *text)
+{
+	uint8_t a[16];
+
+	if (inet_pton(AF_INET, text, a) == 1)
+		return a[0] == 10 || a[0] == 127 || a[0] == 0 || (a[0] == 172 && a[1] >> 4 == 1) ||
+		       (a[0] == 192 && a[1] == 168) || (a[0] == 169 && a[1] == 254);
+	return inet_pton(AF_INET6, text, a) == 1 &&
+	       ((a[0] & 0xfe) == 0xfc || (a[0] == 0xfe && a[1] >> 6 == 2) ||
+		strcmp(text, "::1") == 0);
 }
 
 /* The answers to the question without EDNS, where one was asked. */
@@ -269,6 +284,9 @@ static void note_servers(struct check_chain *c, struct check_zone *z)
 						   : dns_fault_to_text(r->fault));
 		if (z->servers[i].silent)
 			note_silent(c, z, i);
+		if (is_private(z->servers[i].address))
+			check_chain_note(c, &z->notes, CHECK_DNSSEC_NS_PRIVATE, z->name, NULL, z,
+					 (check_mask)1 << i);
 	}
 }
 
@@ -287,5 +305,6 @@ enum chain_state check_chain_edns_judge(struct check_chain *c)
 	check_chain_note_difference(c, z->ns, &z->notes, CHECK_DNSSEC_DIFFER);
 	note_names(c, z);
 	check_chain_judge_zone(c, z);
+	check_chain_judge_upkeep(c, z);
 	return c->lookup != NULL ? CHAIN_ASK : CHAIN_LOOKUP;
 }

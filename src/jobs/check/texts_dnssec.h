@@ -131,6 +131,68 @@
 	  "{detail}.", \
 	  "Have the servers named serve the zone {zone}. with support for DNSSEC.", \
 	  NULL, NULL, NULL) \
+	X(DNSSEC_DS_DIGEST, "dnssec.ds.digest", WARN, NONE, \
+	  "A DS has a digest type that validators do not know", \
+	  "The DS for key {tag} at {parent}. has digest type {detail}; another DS is used.", \
+	  "Remove the DS of digest type {detail} at {parent}.", \
+	  NULL, NULL, NULL) \
+	/* CDS and CDNSKEY: what the zone asks of its parent */ \
+	X(DNSSEC_CDS_CURRENT, "dnssec.cds.current", INFO, NONE, \
+	  "CDS or CDNSKEY ask for what the parent has", \
+	  "Asked for: {detail}.", \
+	  NULL, \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_PENDING, "dnssec.cds.pending", INFO, NONE, \
+	  "The zone asks its parent for another DS", \
+	  "Asked for: {detail}. A parent that reads CDS or CDNSKEY (RFC 7344) changes it " \
+	  "by itself; with others it is done through the registrar.", \
+	  NULL, \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_ONE_ONLY, "dnssec.cds.one-only", INFO, NONE, \
+	  "The zone has {detail}", \
+	  "Some parents read only one of the two.", \
+	  NULL, \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_DELETE, "dnssec.cds.delete", WARN, NONE, \
+	  "The zone asks its parent to remove the DS", \
+	  "{record} is the request to delete (algorithm 0, RFC 8078): when {parent}. acts " \
+	  "on it, {zone}. is unsigned to everybody, and DANE ends.", \
+	  "If that is not meant: remove {record}.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_DELETE_WRONG, "dnssec.cds.delete-wrong", WARN, NONE, \
+	  "A request to delete the DS is not of the form it must have", \
+	  "{record} has a record of algorithm 0, but {detail} (RFC 8078 section 4): parents " \
+	  "do nothing.", \
+	  "Publish \"CDS 0 0 0 00\" and \"CDNSKEY 0 3 0 AA==\" alone, or remove them.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_DIFFER, "dnssec.cds.differ", WARN, NONE, \
+	  "The name servers ask the parent for different things", \
+	  "{record}: {detail} A parent that looks at several servers does nothing.", \
+	  "Bring the servers of {zone}. to the same version of the zone; signers that work " \
+	  "side by side must publish each other's CDS and CDNSKEY.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_MISMATCH, "dnssec.cds.mismatch", WARN, NONE, \
+	  "CDS and CDNSKEY ask for different keys", \
+	  "{detail}. They must be of the same keys (RFC 7344 section 4).", \
+	  "Make CDS and CDNSKEY of {zone}. from the same keys, or publish one of them only.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_NO_KEY, "dnssec.cds.no-key", WARN, NONE, \
+	  "The zone asks for a DS of a key that it does not have", \
+	  "{record} names key {tag}, which is not in the DNSKEY RRset.", \
+	  "Publish key {tag} in {zone}., or remove it from {record}.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_BREAKS, "dnssec.cds.breaks", WARN, NONE, \
+	  "What the zone asks its parent for would break it", \
+	  "{record}: {detail}. If the parent did it, validators would refuse the zone; it " \
+	  "must not (RFC 7344 section 4.1).", \
+	  "Make {record} of the key that signs the DNSKEY RRset of {zone}.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_CDS_UNSIGNED, "dnssec.cds.not-signed", WARN, NONE, \
+	  "What the zone asks its parent for is not signed by a key that the parent knows", \
+	  "{record} from {servers}: {detail}. The parent must not act on it (RFC 7344 " \
+	  "section 4.1).", \
+	  "Sign {record} with the key that the DS at {parent}. names.", \
+	  NULL, NULL, NULL) \
 	/* keys */ \
 	X(DNSSEC_KEYS_MISSING, "dnssec.dnskey.missing", FAIL, NONE, \
 	  "The parent promises a signed zone, and it has no key", \
@@ -174,6 +236,14 @@
 	  "daneway delivers, treats the zone as unsigned; Unbound's daemon, BIND and " \
 	  "this check validate it.", \
 	  "Roll {zone}. to algorithm 15 (ED25519) or 13 (ECDSAP256SHA256).", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_ALGORITHM_IDLE, "dnssec.algorithm.incomplete", WARN, NONE, \
+	  "An algorithm has a key and does not sign everything", \
+	  "{record}: no signature of {detail} comes with it from {servers}, though {zone}. " \
+	  "has a key of that algorithm (RFC 4035 section 2.2). Validators that guard " \
+	  "against downgrade refuse it.", \
+	  "Sign all of {zone}. with {detail} too, or remove its keys from the DNSKEY " \
+	  "RRset.", \
 	  NULL, NULL, NULL) \
 	/* signatures */ \
 	X(DNSSEC_SIG_MISSING, "dnssec.rrsig.missing", FAIL, NONE, \
@@ -259,6 +329,12 @@
 	  "an old answer can replay it so long.", \
 	  "Sign with a validity of two to four weeks.", \
 	  NULL, NULL, NULL) \
+	X(DNSSEC_SIG_TTL_ORIGINAL, "dnssec.rrsig.original-ttl", WARN, NONE, \
+	  "Records come with a longer TTL than was signed", \
+	  "{record} by key {tag}, from {servers}, {detail}; validators cut it (RFC 4035 " \
+	  "section 5.3.3), others keep the records too long.", \
+	  "See what raises the TTL of {record} at the servers named.", \
+	  NULL, NULL, NULL) \
 	X(DNSSEC_SIG_TTL, "dnssec.rrsig.ttl", WARN, NONE, \
 	  "The TTL reaches beyond the end of the signature", \
 	  "The RRSIG over {record} by key {tag}, from {servers}, {detail}.", \
@@ -295,6 +371,24 @@
 	  "The denial goes through an opt-out span", \
 	  "{record}: {detail}.", \
 	  NULL, \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_NSEC_LAST, "dnssec.nsec.last", WARN, NONE, \
+	  "The last NSEC record does not lead back to the apex", \
+	  "{record} from {servers} ends the chain elsewhere (RFC 4034 section 4.1.1).", \
+	  "Sign the zone {zone}. anew, whole.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_NSEC3_DIFFER, "dnssec.nsec3.differ", WARN, NONE, \
+	  "The name servers deny in different ways", \
+	  "{detail} A resolver that goes from one server to another gets proofs that do not " \
+	  "belong together.", \
+	  "Bring the servers of {zone}. to the same version of the zone, signed with one set " \
+	  "of NSEC3 parameters.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_NSEC3_PARAM, "dnssec.nsec3.param", WARN, NONE, \
+	  "NSEC3PARAM and the NSEC3 records have different parameters", \
+	  "{servers}: {detail}. A server that looks for its NSEC3 records by NSEC3PARAM " \
+	  "finds none.", \
+	  "Sign {zone}. anew, whole.", \
 	  NULL, NULL, NULL) \
 	X(DNSSEC_NSEC3_MANY, "dnssec.nsec3.too-many-iterations", WARN, NONE, \
 	  "NSEC3 has so many iterations that validators do not verify it", \
@@ -372,6 +466,11 @@
 	  "The parent and the zone name different servers", \
 	  "{detail}", \
 	  "Make the NS records at {parent}. and in {zone}. the same.", \
+	  NULL, NULL, NULL) \
+	X(DNSSEC_NS_PRIVATE, "dnssec.ns.private", WARN, NONE, \
+	  "A name server has a private address", \
+	  "{servers}: nobody outside reaches it.", \
+	  "Publish the server's public address, or take it out of the NS records of {zone}.", \
 	  NULL, NULL, NULL) \
 	X(DNSSEC_NO_SERVERS, "dnssec.zone.no-servers", FAIL, NONE, \
 	  "No address of a name server is known", \

@@ -82,6 +82,7 @@ struct check_html_head {
 	const char *word;     /* "broken" */
 	const char *sentence; /* what it means, or NULL */
 	enum check_status tone;
+	struct span picture; /* markup, as it is: an <svg> element; or empty */
 };
 
 /* One page that needs nothing else, no script either; well-formed XML besides. */
@@ -96,6 +97,8 @@ int check_html_end(struct check_html *w, usec_t now, FILE *out) _mustcheck_;
 
 /* --- inside jobs/check ------------------------------------------------------------------------ */
 
+/* Escaped, and what XML has a meaning for made harmless. */
+int check_add_xml(struct buf *out, const char *text) _mustcheck_;
 /* An unnamed temporary file. A full disk, or none to have, shows as -EIO when it is written. */
 FILE *check_part_new(void);
 int check_part_add(FILE *part, const struct buf *text) _mustcheck_;

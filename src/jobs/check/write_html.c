@@ -1,6 +1,7 @@
 /* The HTML face: one page, no script, no other file. */
 #include <errno.h>
 
+#include "jobs/check/palette.h"
 #include "jobs/check/write.h"
 
 struct check_html {
@@ -19,13 +20,14 @@ static const char page_head[] =
 	"<meta name=\"color-scheme\" content=\"light dark\"/>\n"
 	"<meta name=\"referrer\" content=\"no-referrer\"/>\n";
 
+/* clang-format off */
+#define ON_WHITE(name, white, black) "--" #name ":" white ";"
+#define ON_BLACK(name, white, black) "--" #name ":" black ";"
+
 static const char style[] =
 	"<style>\n"
-	":root{--bg:#fff;--fg:#1b1f24;--dim:#59636e;--line:#d8dee4;--pass:#176f2c;--info:#3a5a8c;"
-	"--skip:#6a737d;--warn:#8a5a00;--fail:#b3202a}\n"
-	"@media(prefers-color-scheme:dark){:root{--bg:#14171b;--fg:#e4e8ec;--dim:#9aa4ae;"
-	"--line:#343b43;--pass:#5bc776;--info:#8db4ee;--skip:#9aa4ae;--warn:#e0ad4a;--fail:#ff7b7b}"
-	"}\n"
+	":root{" CHECK_PALETTE(ON_WHITE) "}\n"
+	"@media(prefers-color-scheme:dark){:root{" CHECK_PALETTE(ON_BLACK) "}}\n"
 	"*{box-sizing:border-box}\n"
 	"body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--bg);color:var(--fg);"
 	"font:1rem/1.45 system-ui,sans-serif}\n"
@@ -43,12 +45,17 @@ static const char style[] =
 	"dl{margin:.2rem 0 .6rem 1.4rem}dt{color:var(--dim);font-size:.85rem;margin-top:.3rem}"
 	"dd{margin:0}.fix{font-family:ui-monospace,monospace;font-size:.9rem}\n"
 	"table{border-collapse:collapse;width:100%}td{border-top:1px solid var(--line);"
-	"padding:.3rem .4rem;overflow-wrap:anywhere}a{color:inherit}\n"
+	"padding:.3rem .4rem;overflow-wrap:anywhere}td:first-child{width:1%;white-space:nowrap}"
+	"a{color:inherit}\n"
+	"@media(max-width:30rem){dl{margin-left:.4rem}ul ul{margin-left:.15rem;padding-left:.45rem}}\n"
+	".picture{overflow-x:auto;margin:.8rem 0}.picture svg{margin:0 auto}"
+	"@media screen and (min-width:64rem){.picture{margin-inline:calc((58rem - 100vw)/2 + 1.5rem)}}\n"
 	"@media print{:root{--bg:#fff;--fg:#000;--dim:#444;--line:#999;--pass:#000;--info:#000;"
 	"--skip:#444;--warn:#000;--fail:#000}body{max-width:none;padding:0;font-size:10pt}"
 	"li,tr{break-inside:avoid}details::details-content{content-visibility:visible;"
 	"block-size:auto}}\n"
 	"</style>\n";
+/* clang-format on */
 
 struct check_html *check_html_new(const char *title)
 {
@@ -74,7 +81,7 @@ struct check_html *check_html_free(struct check_html *w)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-static int add_text(struct buf *out, const char *text)
+int check_add_xml(struct buf *out, const char *text)
 {
 	struct buf clean;
 	int ret;
@@ -112,7 +119,7 @@ static int add(struct buf *out, const char *before, const char *text, const char
 	int ret = buf_add_text(out, before);
 
 	if (ret == 0)
-		ret = add_text(out, text);
+		ret = check_add_xml(out, text);
 	return ret == 0 ? buf_add_text(out, after) : ret;
 }
 
@@ -169,7 +176,7 @@ static int add_finding(struct buf *out, const struct check_finding *f)
 	if (ret == 0)
 		ret = add(out, " <span class=\"s\">", f->subject, "</span> ");
 	if (ret == 0)
-		ret = add_text(out, f->title);
+		ret = check_add_xml(out, f->title);
 	if (ret == 0 && more)
 		ret = buf_add_text(out, "</summary>");
 	if (ret == 0 && more)
@@ -203,6 +210,16 @@ static int add_findings(struct buf *out, const struct check_tree *t)
 
 /* --- a tree ----------------------------------------------------------------------------------- */
 
+/* Wide ones are scrolled sideways: made small they could not be read. */
+static int add_picture(struct buf *out, struct span picture)
+{
+	int ret = buf_add_text(out, "<div class=\"picture\" tabindex=\"0\">\n");
+
+	if (ret == 0)
+		ret = buf_add(out, picture.p, picture.n);
+	return ret == 0 ? buf_add_text(out, "</div>\n") : ret;
+}
+
 static int section(struct buf *out, size_t number, const struct check_tree *t,
 		   const struct check_html_head *head)
 {
@@ -216,6 +233,8 @@ static int section(struct buf *out, size_t number, const struct check_tree *t,
 		ret = buf_add_text(out, "</h2>\n");
 	if (ret == 0 && head->sentence != NULL)
 		ret = add(out, "<p>", head->sentence, "</p>\n");
+	if (ret == 0 && head->picture.n > 0)
+		ret = add_picture(out, head->picture);
 	if (ret == 0)
 		ret = add_findings(out, t);
 	return ret == 0 ? buf_add_text(out, "</section>\n") : ret;

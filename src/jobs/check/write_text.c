@@ -17,7 +17,8 @@ enum {
 static bool is_steering(uint32_t c)
 {
 	return !text_is_plain_character(c) || c == 0x061c || c == 0x200e || c == 0x200f ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
+	       c == 0xfffe || c == 0xffff; /* no characters, and not allowed in XML */
 }
 
 int check_escape(struct buf *out, const char *text)

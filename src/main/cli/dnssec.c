@@ -5,7 +5,10 @@
 
 #include "core/mail/domain.h"
 #include "jobs/check/chain.h"
+#include "jobs/check/write.h"
+#include "main/cli/ask.h"
 #include "main/cli/engine.h"
+#include "main/cli/file.h"
 #include "main/cli/style.h"
 #include "main/cli/trust.h"
 
@@ -47,6 +50,7 @@ static void help(void)
 	     "  daneway dnssec -v _25._tcp.mx1.example.org TLSA\n"
 	     "  daneway dnssec --mail example.org\n"
 	     "  daneway dnssec --json --mail example.org\n"
+	     "  daneway dnssec --html chain.html --svg chain.svg --mail example.org\n"
 	     "\n"
 	     "Exit status (the worst of several names): 0 secure, 1 insecure, 2 bogus, 3 unknown.\n"
 	     "64 usage, 65 no name, 74 output cannot be written, 78 trust anchor, clock or a "
@@ -129,6 +133,88 @@ static int write_json(const struct run *run, const struct check_tree *t)
 	return ret;
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+static int copy(void *arg, FILE *out)
+{
+	const struct buf *text = arg;
+
+	return fwrite(text->p, 1, text->n, out) == text->n ? 0 : -EIO;
+}
+
+static int write_svg(const struct run *run)
+{
+	struct buf text;
+	struct err e;
+	int ret;
+
+	buf_init(&text, CHECK_REPORT_MAX);
+	ret = check_chain_svg(run->chain, true, &text);
+	if (ret < 0)
+		err_set(&e, ret, "%s: %s", run->config->svg, strerror(-ret));
+	else
+		ret = cli_file_write_by(run->config->svg, copy, &text, &e);
+	buf_done(&text);
+	return ret == 0 ? 0 : cli_fail(CLI_WRITE, "--svg %s", e.text);
+}
+
+static int end_html(void *arg, FILE *out)
+{
+	return check_html_end(arg, io_unix_now(), out);
+}
+
+static enum check_status tone_of(enum dane_security s)
+{
+	return s == DANE_SECURE ? CHECK_PASS : s == DANE_BOGUS ? CHECK_FAIL : CHECK_WARN;
+}
+
+static const char *one_line(struct arena *a, const char *text)
+{
+	char *line = arena_strdup(a, text);
+
+	for (char *c = line; *c != '\0'; c++)
+		if (*c == '\n')
+			*c = ' ';
+	return line;
+}
+
+/* The page folds what it tells: it has servers, keys and records even without -v. */
+static int add_html(const struct run *run, struct check_html *page)
+{
+	enum dane_security s = check_chain_verdict(run->chain);
+	struct check_html_head head = {.word = word(s), .tone = tone_of(s)};
+	struct check_tree t;
+	struct buf picture;
+	int ret;
+
+	buf_init(&picture, CHECK_REPORT_MAX);
+	check_tree_init(&t, run->request.name);
+	head.sentence = one_line(&t.arena, in_words(s));
+	check_chain_report(run->chain, &t, NULL,
+			   run->config->verbose > 0 ? run->config->verbose : 1);
+	ret = check_chain_svg(run->chain, false, &picture);
+	head.picture = buf_span(&picture);
+	if (ret == 0)
+		ret = check_html_add_tree(page, &t, &head);
+	check_tree_done(&t);
+	buf_done(&picture);
+	return ret;
+}
+
+static int write_html(const struct run *run)
+{
+	struct check_html *page = check_html_new("DNSSEC chain");
+	struct err e;
+	int ret = add_html(run, page);
+
+	if (ret < 0)
+		err_set(&e, ret, "%s: %s", run->config->html, strerror(-ret));
+	else
+		ret = cli_file_write_by(run->config->html, end_html, page, &e);
+	check_html_free(page);
+	return ret == 0 ? 0 : cli_fail(CLI_WRITE, "--html %s", e.text);
+}
+
 static int print(const struct run *run)
 {
 	struct check_tree t;
@@ -140,6 +226,10 @@ static int print(const struct run *run)
 	check_tree_done(&t);
 	if (ret < 0 || fflush(stdout) != 0)
 		return cli_fail(CLI_WRITE, "standard output: %s", strerror(errno));
+	if (run->config->svg != NULL && (ret = write_svg(run)) != 0)
+		return ret;
+	if (run->config->html != NULL && (ret = write_html(run)) != 0)
+		return ret;
 	return exit_code(check_chain_verdict(run->chain));
 }
 
@@ -191,6 +281,7 @@ static int go(struct run *run)
 	if (code != 0)
 		return code;
 	run->request.mail = c->mail;
+	run->request.upkeep = true;
 	run->request.timeout = c->dns_timeout / ATTEMPTS;
 	run->request.deadline = usec_add(io_now(run->engine.loop),
 					 c->timeout >= 0 ? c->timeout : usec_seconds(120));
@@ -210,6 +301,11 @@ static int read_arguments(struct run *run, int n, char **argv)
 	if (c->forward.n > 0)
 		return cli_fail(CLI_USAGE, "dnssec: --forward cannot be used: the name servers "
 					   "themselves are asked");
+	if (c->at != NULL && cli_time(c->at, &run->request.now) < 0)
+		return cli_fail(CLI_USAGE,
+				"--at %s: a time such as 2026-12-24T18:00:00Z, or seconds since "
+				"1970, is wanted",
+				c->at);
 	if (n == 2) {
 		run->request.type = dns_type_from_text(argv[1]);
 		if (run->request.type == 0)
