@@ -130,7 +130,8 @@ def alias(s: Stage) -> None:
 
 
 @lint("dane", ("tlsrpt.present", "{domain}", "mailto:r@x.test"),
-      ("tlsrpt.several", "{host}", "none"), ("sts.present", "{domain}", "id 20260101.*not fetched"))
+      ("tlsrpt.several", "{host}", "none"), ("sts.present", "{domain}", "id 20260101"),
+      ("sts.not-fetched", "{domain}", "mta-sts.announced.example, it does not exist"))
 def announced(s: Stage) -> None:
     s.serve(s.old)
     s.tlsa(s.old.tlsa(3, 1, 1))

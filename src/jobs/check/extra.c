@@ -1,6 +1,8 @@
 #include "jobs/check/extra.h"
 
 #include "core/dane/name.h"
+#include "core/dane/tlsrpt.h"
+#include "core/mail/sts.h"
 
 enum {
 	/* Questions at most. */
@@ -187,4 +189,19 @@ const struct check_extra_answer *check_extra_find(const struct check_extra *x,
 		if (x->questions[i].out.kind == kind && x->questions[i].out.host == host)
 			return &x->questions[i].out;
 	return NULL;
+}
+
+bool check_extra_announces_sts(const struct check_extra *x)
+{
+	const struct check_extra_answer *txt = check_extra_find(x, CHECK_EXTRA_STS, NULL);
+	struct dane_announcement got;
+	struct arena a = {0};
+	bool yes;
+
+	if (txt == NULL || txt->answer == NULL)
+		return false;
+	got = dane_sts_read(&a, txt->answer->records, txt->answer->n_records);
+	yes = got.what == DANE_ANNOUNCED_ONE && mail_sts_is_id(got.value);
+	arena_done(&a);
+	return yes;
 }

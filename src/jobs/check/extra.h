@@ -50,3 +50,5 @@ const struct check_extra_answer *check_extra_at(const struct check_extra *x, siz
 const struct check_extra_answer *check_extra_find(const struct check_extra *x,
 						  enum check_extra_kind kind,
 						  const struct dane_host *host);
+/* Whether one valid MTA-STS record is there, so that a policy is to be fetched. */
+bool check_extra_announces_sts(const struct check_extra *x);

@@ -333,36 +333,10 @@ static void lint_mx(const struct check_view *v, struct check_finding *parent)
 				  v->decision->hosts[i].name, NULL);
 }
 
-static void lint_sts(const struct check_view *v, struct check_finding *parent)
-{
-	const struct check_extra_answer *x = check_extra_find(v->extra, CHECK_EXTRA_STS, NULL);
-	const char *domain = v->request->domain;
-	struct dane_announcement got;
-
-	if (x == NULL || x->answer == NULL)
-		return;
-	got = dane_sts_read(arena_of(v), x->answer->records, x->answer->n_records);
-	switch (got.what) {
-	case DANE_ANNOUNCED_NONE: /* nothing to say: DANE needs none */
-		break;
-	case DANE_ANNOUNCED_ONE:
-		check_add(v->tree, parent, CHECK_STS_PRESENT, domain, "name", x->name, "id",
-			  got.value, NULL);
-		break;
-	case DANE_ANNOUNCED_SEVERAL:
-		check_add(v->tree, parent, CHECK_STS_SEVERAL, domain, "name", x->name, NULL);
-		break;
-	case DANE_ANNOUNCED_BROKEN:
-		check_add(v->tree, parent, CHECK_STS_BROKEN, domain, "name", x->name, "text",
-			  got.text, NULL);
-		break;
-	}
-}
-
 void check_lint_domain(const struct check_view *v, struct check_finding *parent)
 {
 	lint_mx(v, parent);
 	lint_report(v, parent, check_extra_find(v->extra, CHECK_EXTRA_TLSRPT, NULL),
 		    v->request->domain, CHECK_TLSRPT_NONE);
-	lint_sts(v, parent);
+	check_lint_sts(v, parent);
 }

@@ -4,6 +4,7 @@
 
 #include "jobs/check/judge.h"
 #include "jobs/check/save.h"
+#include "jobs/check/sts.h"
 #include "jobs/probe/decide.h"
 
 enum {
@@ -37,8 +38,10 @@ struct check_run {
 	struct check_walk *walk; /* NULL: over, or not asked for */
 	struct check_servers *servers[CHECK_WALKS_RESULTS];
 	size_t n_servers;
+	struct check_sts_fetch *fetch; /* NULL: over, or there is nothing to fetch */
+	const struct check_sts *sts;   /* what came of it */
 	struct check_rehearsals *rehearsals;
-	bool extra_done, walk_runs;
+	bool extra_done, walk_runs, fetch_runs;
 	struct check_probe *probes;
 	size_t n_probes;
 	struct io_timer *deadline, *end;
@@ -109,6 +112,7 @@ static struct check_view view_of(const struct check_run *r)
 		.probes = r->probes,
 		.n_probes = r->n_probes,
 		.extra = r->extra,
+		.sts = r->sts,
 		.servers = r->saved.servers != NULL ? r->saved.servers : r->servers,
 		.n_servers = r->saved.servers != NULL ? r->saved.n_servers : r->n_servers,
 		.rehearsals = r->rehearsals,
@@ -163,7 +167,8 @@ static void on_rehearsed(void *arg)
 /* All servers are tested and all further questions answered; then --to, if it is asked for. */
 static void finish_if_all(struct check_run *r)
 {
-	if (r->n_done < r->n_lanes || !r->extra_done || r->walk != NULL || r->rehearsals != NULL)
+	if (r->n_done < r->n_lanes || !r->extra_done || r->walk != NULL || r->fetch != NULL ||
+	    r->rehearsals != NULL)
 		return;
 	if (r->options->inbound == NULL) {
 		finish(r);
@@ -175,11 +180,60 @@ static void finish_if_all(struct check_run *r)
 					     r->request.port, on_rehearsed, r);
 }
 
+/* --- the MTA-STS policy ----------------------------------------------------------------------- */
+
+static void fetch_stands(void *arg)
+{
+	struct check_run *r = arg;
+
+	if (r->fetch_runs)
+		clock_stand(r);
+	r->fetch_runs = false;
+}
+
+static void fetch_runs(void *arg)
+{
+	struct check_run *r = arg;
+
+	r->fetch_runs = true;
+	clock_run(r);
+}
+
+static void on_fetched(void *arg, const struct check_sts *sts)
+{
+	struct check_run *r = arg;
+
+	r->fetch = NULL;
+	r->sts = check_sts_copy(&r->arena, sts);
+	fetch_stands(r);
+	finish_if_all(r);
+}
+
+static const struct check_sts_ops fetch_ops = {
+	.waits = fetch_stands,
+	.begun = fetch_runs,
+	.done = on_fetched,
+};
+
+static void fetch_give_up(struct check_run *r)
+{
+	if (r->fetch == NULL)
+		return;
+	fetch_stands(r);
+	r->fetch = check_sts_cancel(r->fetch);
+	r->sts = check_sts_late(&r->arena, r->request.domain);
+}
+
 static void on_extra(void *arg)
 {
 	struct check_run *r = arg;
 
 	r->extra_done = true;
+	if (r->env->web != NULL && check_extra_announces_sts(r->extra))
+		r->fetch = check_sts_fetch(r->env->loop, r->env->resolver, r->env->web,
+					   r->request.domain, r->options->timeout, &fetch_ops, r);
+	if (r->fetch != NULL)
+		fetch_runs(r);
 	clock_stand(r);
 	finish_if_all(r);
 }
@@ -415,6 +469,7 @@ static void on_deadline(void *arg)
 		if (r->lanes[i].wait != NULL)
 			give_up(&r->lanes[i]);
 	walk_give_up(r);
+	fetch_give_up(r);
 	finish(r);
 }
 
@@ -475,6 +530,7 @@ struct check_run *check_run_replay(const struct check_env *env, const struct che
 	r->probes = r->saved.probes;
 	r->n_probes = r->saved.n_probes;
 	r->extra = r->saved.extra;
+	r->sts = r->saved.sts;
 	r->now = r->saved.now;
 	check_tree_init(&r->tree, dane_decider_request(r->decider)->domain);
 	make_tree(r);
@@ -488,6 +544,7 @@ static void free_live(struct check_run *r)
 	for (size_t i = 0; i < r->n_probes; i++)
 		tls_chain_free(r->probes[i].chain);
 	check_walks_cancel(r->walk);
+	check_sts_cancel(r->fetch);
 	for (size_t i = 0; i < r->n_servers; i++)
 		check_servers_free(r->servers[i]);
 	check_extra_free(r->extra); /* these two point into the decision */

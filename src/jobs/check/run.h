@@ -9,6 +9,7 @@
 #include "edge/dns/resolver.h"
 #include "edge/tls/conn.h"
 #include "edge/tls/facts.h"
+#include "edge/web.h"
 #include "jobs/check/finding.h"
 #include "jobs/check/pool.h"
 #include "jobs/check/rehearse.h"
@@ -25,6 +26,7 @@ struct check_env {
 	struct dns_resolver *resolver;
 	struct tls_context *tls;
 	struct check_pool *pool;
+	struct web *web;           /* NULL: no MTA-STS policy is fetched */
 	struct check_walks *walks; /* NULL: name servers are not asked one by one */
 };
 

@@ -147,6 +147,8 @@ struct js *check_save(const struct check_view *v)
 		if (check_extra_at(v->extra, i)->answer != NULL)
 			js_push(extra, extra_json(check_extra_at(v->extra, i)));
 	js_set(saved, "extra", extra);
+	if (v->sts != NULL)
+		js_set(saved, "sts", check_sts_save(v->sts));
 	for (size_t i = 0; i < v->n_servers; i++)
 		js_push(servers, check_servers_save(v->servers[i]));
 	js_set(saved, "servers", servers);
@@ -326,6 +328,8 @@ int check_restore(const struct js *saved, struct check_saved *ret, struct err *e
 		return -EINVAL;
 	if (read_extra(ret, js_get(saved, "extra"), e) < 0)
 		return -EINVAL;
+	if (check_sts_restore(&ret->arena, js_get(saved, "sts"), &ret->sts) < 0)
+		return err_set(e, -EINVAL, "\"sts\" is damaged");
 	return read_servers(ret, js_get(saved, "servers"), e);
 }
 

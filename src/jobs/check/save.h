@@ -6,7 +6,7 @@
 
 #include "jobs/check/view.h"
 
-/* {"format": "daneway-check 1", "time", "decision", "sessions", "extra", "servers"} */
+/* {"format": "daneway-check 1", "time", "decision", "sessions", "extra", "sts", "servers"} */
 struct js *check_save(const struct check_view *v);
 
 /* What a file holds, read back. */
@@ -16,6 +16,7 @@ struct check_saved {
 	struct check_probe *probes;
 	size_t n_probes;
 	struct check_extra *extra;
+	const struct check_sts *sts; /* NULL: none */
 	struct check_servers **servers;
 	size_t n_servers;
 	int64_t now;

@@ -242,11 +242,53 @@
 	X(TLSRPT_BROKEN, "tlsrpt.broken", WARN, NONE, "The TLSRPT record names no address for reports", \
 	  "{name}: \"{text}\".", "Publish {name}. IN TXT \"v=TLSRPTv1; rua=mailto:tls-reports@{domain}\"", NULL, NULL, NULL) \
 	X(STS_PRESENT, "sts.present", INFO, NONE, "MTA-STS is announced", \
-	  "{name}: id {id}. Its policy was not fetched. Senders that do both follow DANE first (RFC 8461 section 2).", NULL, NULL, NULL, NULL) \
+	  "{name}: id {id}. Senders that do both follow DANE first (RFC 8461 section 2): what DANE refuses, " \
+	  "an MTA-STS policy does not let through.", NULL, NULL, NULL, NULL) \
 	X(STS_SEVERAL, "sts.several", WARN, NONE, "Several MTA-STS records cancel each other", \
 	  "With more than one at {name} senders act as if there were none (RFC 8461 section 3.1).", "Leave one.", NULL, NULL, NULL) \
 	X(STS_BROKEN, "sts.broken", WARN, NONE, "The MTA-STS record has no id", \
 	  "{name}: \"{text}\".", "Publish {name}. IN TXT \"v=STSv1; id=<number that changes with the policy>;\"", NULL, NULL, NULL) \
+	X(STS_BAD_ID, "sts.bad-id", WARN, NONE, "The id of the MTA-STS record is not valid", \
+	  "{name}: \"{id}\"; 1 to 32 letters and digits are allowed. Senders act as if there were no record (RFC 8461 section 3.1).", \
+	  "Publish {name}. IN TXT \"v=STSv1; id=<number that changes with the policy>;\"", NULL, NULL, NULL) \
+	X(STS_ENFORCE, "sts.enforce", INFO, NONE, "An MTA-STS policy is in force", \
+	  "It allows {patterns}, for {age} seconds. Senders that do MTA-STS insist on TLS and on a certificate of a public CA.", \
+	  NULL, NULL, NULL, NULL) \
+	X(STS_TESTING, "sts.testing", INFO, NONE, "An MTA-STS policy is being tested", \
+	  "It allows {patterns}, for {age} seconds. Senders report what fails, and deliver all the same (RFC 8461 section 5).", \
+	  "Once no report tells of a failure, set \"mode: enforce\" and change the id at {owner}.", NULL, NULL, NULL) \
+	X(STS_NONE, "sts.none", INFO, NONE, "The MTA-STS policy says that there is none", \
+	  "With mode none senders treat the domain as one without MTA-STS (RFC 8461 section 8.3).", NULL, NULL, NULL, NULL) \
+	X(STS_NOT_FETCHED, "sts.not-fetched", WARN, NONE, "The MTA-STS policy cannot be fetched", \
+	  "{url}: {why}. A sender that knows no policy yet delivers as if there were none; one that keeps an older policy goes by it " \
+	  "until it ends (RFC 8461 section 3.3).", "{fix}", NULL, NULL, "sts-policy-fetch-error") \
+	X(STS_CERTIFICATE, "sts.certificate", WARN, NONE, "The MTA-STS policy cannot be fetched: senders refuse the web server's certificate", \
+	  "{url}: {why}. A sender that knows no policy yet delivers as if there were none; one that keeps an older policy goes by it " \
+	  "until it ends (RFC 8461 section 3.3).", "{fix}", NULL, NULL, "sts-webpki-invalid") \
+	X(STS_UNKNOWN, "sts.unknown", SKIP, NONE, "The MTA-STS policy was not fetched", \
+	  "{url}: {why}.", NULL, NULL, NULL, NULL) \
+	X(STS_NOT_TEXT, "sts.not-text", WARN, NONE, "The MTA-STS policy is not served as plain text", \
+	  "{url} comes with {type}, not with text/plain. Senders should refuse it (RFC 8461 section 3.2).", \
+	  "Have the web server send \"Content-Type: text/plain\" with it.", NULL, NULL, "sts-policy-fetch-error") \
+	X(STS_UNREADABLE, "sts.unreadable", WARN, NONE, "The MTA-STS policy cannot be read", \
+	  "{url}: {why} (RFC 8461 section 3.2). Senders act as if no policy could be fetched.", \
+	  "Write one field a line: \"version: STSv1\", \"mode: enforce\", \"max_age: 604800\", and \"mx: <host>\" for each MX host.", \
+	  NULL, NULL, "sts-policy-invalid") \
+	X(STS_REPEATED, "sts.repeated", WARN, NONE, "A field of the MTA-STS policy stands there twice", \
+	  "\"{field}\" at {url}. Senders ignore all but the first (RFC 8461 section 3.2).", "Leave one.", NULL, NULL, NULL) \
+	X(STS_SHORT_LIVED, "sts.short-lived", WARN, NONE, "The MTA-STS policy is short-lived", \
+	  "max_age is {age} seconds. An attacker who keeps senders from the web server that long is rid of the policy; " \
+	  "weeks are expected (RFC 8461 section 3.2).", "Set \"max_age: 604800\" or more at {url}.", NULL, NULL, NULL) \
+	X(STS_FORBIDS, "sts.forbids", WARN, NONE, "MTA-STS forbids senders to deliver to this MX host", \
+	  "The policy is in force and allows {patterns}, not {host}.{near} Senders that do MTA-STS pass over the host.{rest} Of those that " \
+	  "do DANE too most go by DANE alone where it holds; a strict one passes over the host too (RFC 8461 section 5).", \
+	  "Add \"mx: {host}\" at {url}, and change the id at {owner}.", NULL, NULL, "validation-failure") \
+	X(STS_WOULD_FORBID, "sts.would-forbid", WARN, NONE, "The MTA-STS policy under test does not allow this MX host", \
+	  "It allows {patterns}, not {host}.{near} Senders report it; once the policy is in force they pass over the host (RFC 8461 section 5).", \
+	  "Add \"mx: {host}\" at {url}, and change the id at {owner}.", NULL, NULL, "validation-failure") \
+	X(STS_LEFTOVER, "sts.leftover", INFO, NONE, "The MTA-STS policy allows hosts that are no MX host", \
+	  "{patterns}: left over, or named ahead of a change, which is right.", \
+	  "If no such host is to come, take it out at {url}.", NULL, NULL, NULL) \
 	/* what if */ \
 	X(WHATIF_CERT_MATCH, "what-if.cert-match", PASS, NONE, "The given certificate matches what is published", \
 	  "{key} key; {matched}.", NULL, NULL, NULL, NULL) \

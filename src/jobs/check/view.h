@@ -8,6 +8,7 @@
 #include "jobs/check/extra.h"
 #include "jobs/check/run.h"
 #include "jobs/check/servers.h"
+#include "jobs/check/sts.h"
 
 enum {
 	CHECK_SHOWN_MAX = 16, /* records of a set that are listed and explained one by one */
@@ -26,6 +27,7 @@ struct check_view {
 	struct check_probe *probes;         /* the tree's maker notes the finding of each */
 	size_t n_probes;
 	const struct check_extra *extra;           /* further answers; NULL: none were asked for */
+	const struct check_sts *sts;               /* its policy; NULL: none to fetch */
 	const struct check_rehearsals *rehearsals; /* NULL: none were asked for */
 	const struct check_options *options;
 	struct tls_context *tls;
@@ -42,6 +44,8 @@ struct check_view {
 void check_lint_host(const struct check_view *v, struct check_finding *parent,
 		     const struct dane_host *h);
 void check_lint_domain(const struct check_view *v, struct check_finding *parent);
+/* MTA-STS: part of the above. */
+void check_lint_sts(const struct check_view *v, struct check_finding *parent);
 /* Where the record might have been meant to stand, below "no TLSA record". */
 void check_lint_missing(const struct check_view *v, struct check_finding *parent,
 			const struct dane_host *h);

@@ -315,6 +315,7 @@ static void begin(struct run *run)
 		.connect_timeout = run->config->connect_timeout,
 		.timeout = run->options.timeout,
 	};
+	struct web_config web = {.ca_file = run->config->ca_file};
 	struct check_walks_options walks = {
 		.trust = run->trust,
 		.many = from_stdin,
@@ -327,6 +328,7 @@ static void begin(struct run *run)
 	run->env.loop = run->engine.loop;
 	run->env.resolver = run->engine.resolver;
 	run->env.pool = check_pool_new(run->engine.loop, run->env.tls, &pool);
+	run->env.web = web_new(run->engine.loop, &web);
 	if (run->config->forward.n == 0)
 		run->env.walks = check_walks_new(run->engine.loop, run->engine.resolver, &walks);
 	run->most = dns_resolver_limit(run->engine.resolver) / 2;
@@ -422,6 +424,7 @@ static void done(struct run *run)
 	cli_interrupt_free(run->interrupt);
 	check_walks_free(run->env.walks);
 	check_pool_free(run->env.pool);
+	web_free(run->env.web);
 	tls_context_free(run->env.tls);
 	cli_ask_done(&run->ask);
 	cli_engine_done(&run->engine);

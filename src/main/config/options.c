@@ -62,6 +62,8 @@ static const struct option_entry options[] = {
 	 "as a Nagios plug-in prints it; 3 also for usage errors"},
 	{"only", TYPE_TEXT, AT(only), CONFIG_CHECK, "WHAT", NULL, 0,
 	 "\"dane\": MX, addresses, TLSA and one session an address, nothing further"},
+	{"ca-file", TYPE_TEXT, AT(ca_file), CONFIG_CHECK, "FILE", NULL, 0,
+	 "CAs (PEM) for the MTA-STS policy's web server instead of the system's"},
 	{"openmetrics", TYPE_FLAG, AT(openmetrics), CONFIG_CHECK, NULL, NULL, 0,
 	 "OpenMetrics text, for Prometheus"},
 	{"html", TYPE_TEXT, AT(html), CONFIG_CHECK | CONFIG_DNSSEC, "FILE", NULL, 0,

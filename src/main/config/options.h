@@ -35,7 +35,7 @@ struct config {
 	/* check, dnssec */
 	unsigned verbose;
 	bool nagios, openmetrics;
-	const char *html, *svg, *resume, *only;
+	const char *html, *svg, *resume, *only, *ca_file;
 	const char *at; /* a time */
 	bool send;
 	/* policy, deliver */
