@@ -7,8 +7,8 @@
  *
  * What always holds, whatever the client sends and wherever the input is cut:
  *  - Only CRLF ends a line and only CRLF "." CRLF ends DATA (RFC 5321 section 2.3.8, matrix S22). A
- *    bare CR, a bare LF or a NUL in a command ends the session; in a message, by DATA or BDAT, the
- *    message is refused, after its true end (docs/decisions/0004).
+ *    bare CR, a bare LF or a NUL in a command ends the session; a message with one is refused after
+ *    its true end, and if it came by DATA the session ends then (docs/decisions/0004).
  *  - MAIL comes only after EHLO or HELO, RCPT after MAIL, DATA and END after an accepted RCPT.
  *  - Nothing from before TLS is left after it: no EHLO, no AUTH, no transaction, no octet (RFC 3207
  *    section 4.2, matrix B35). STARTTLS with input behind it ends the session. No STARTTLS inside
@@ -192,7 +192,7 @@ enum smtp_server_end {
 	SMTP_SERVER_END_NOT_YET,
 	SMTP_SERVER_END_QUIT,
 	SMTP_SERVER_END_CALLER,       /* refused banner, 421 verdict, smtp_server_stop() */
-	SMTP_SERVER_END_LINE_ENDS,    /* bare CR, LF, NUL in a command */
+	SMTP_SERVER_END_LINE_ENDS,    /* bare CR, LF, NUL in a command or in DATA */
 	SMTP_SERVER_END_EARLY,        /* input before the banner */
 	SMTP_SERVER_END_STARTTLS,     /* input behind STARTTLS */
 	SMTP_SERVER_END_SYNC,         /* input behind a DATA that was refused */

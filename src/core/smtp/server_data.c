@@ -148,6 +148,7 @@ static struct piece take(enum smtp_server_text *text, struct span in, bool dots)
 static void answer_refused(struct smtp_server *s)
 {
 	struct smtp_server_refusal r = s->tx->refusal;
+	bool distrusted = s->tx->distrusted;
 	char status[24];
 
 	snprintf(status, sizeof(status), "%u.%u.%u", r.status.class, r.status.subject,
@@ -157,6 +158,9 @@ static void answer_refused(struct smtp_server *s)
 		smtp_server_close(s, SMTP_SERVER_END_CALLER, 421, status, r.text);
 	else
 		smtp_server_reject(s, r.code, status, r.text);
+	/* CR CRLF "." CRLF holds a true end that some senders do not see: no command behind it. */
+	if (distrusted)
+		smtp_server_close(s, SMTP_SERVER_END_LINE_ENDS, 0, "", "");
 }
 
 static void end_of_message(struct smtp_server *s)
@@ -175,8 +179,10 @@ static bool judge(struct smtp_server *s, const struct piece *r)
 
 	tx->wire += r->taken;
 	tx->octets += r->text.n; /* as RFC 1870 section 5 counts: no stuffed dot, no end */
-	if (r->spoiled)
+	if (r->spoiled) {
+		tx->distrusted |= s->state == SERVER_DATA;
 		smtp_server_refuse_tx(s, &bad_line_ends, false);
+	}
 	if (tx->octets > s->options.size_max)
 		smtp_server_refuse_tx(s, &too_large, false);
 	/* A refused message is read to its end, but not for ever. */

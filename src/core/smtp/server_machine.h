@@ -42,6 +42,7 @@ struct smtp_server_tx {
 	enum smtp_server_text text;
 	uint64_t octets; /* of the message */
 	uint64_t wire;   /* taken for it */
+	bool distrusted; /* bad line ends in DATA: the session ends with it */
 	struct smtp_server_refusal refusal;
 };
 
