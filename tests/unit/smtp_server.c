@@ -294,6 +294,8 @@ static const struct dialogue {
 	 "220 250 250 553 250 250 501 553 553 501 501 ",
 	 "EHLO:a MAIL: RCPT:postmaster RCPT:a@b.example "},
 	/* S22. */
+	{HI ENV "DATA\r\na\rb\r\n.\r\n", "220 250 250 250 354 550 ",
+	 "EHLO:a " LENV "BEGIN RESET CLOSE:bare CR, LF or NUL "},
 	{HI "NOOP\nNOOP\r\n", "220 250 554 ", "EHLO:a CLOSE:bare CR, LF or NUL "},
 	{HI "NOOP a\rb\r\nNOOP\r\n", "220 250 554 ", "EHLO:a CLOSE:bare CR, LF or NUL "},
 	{HI "NOOP\r\r\nNOOP\r\n", "220 250 554 ", "EHLO:a CLOSE:bare CR, LF or NUL "},
@@ -397,6 +399,18 @@ static void test_starttls_injection(void **state)
 static bool said(const struct caller *c, const char *text)
 {
 	return c->out.n > 0 && memmem(c->out.p, c->out.n, text, strlen(text)) != NULL;
+}
+
+static void test_required(void **state)
+{
+	(void)state;
+	defaults();
+	options_now.auth = options_now.auth_required = options_now.tls_required = true;
+	with_tls(HI "MAIL FROM:<>\r\nSTARTTLS\r\n",
+		 HI "MAIL FROM:<>\r\nAUTH PLAIN AGEAc2VjcmV0\r\nMAIL FROM:<>\r\n",
+		 "220 250 530 220 250 530 235 250 ", "EHLO:a STARTTLS EHLO:a AUTH:PLAIN:a MAIL: ");
+	options_now.auth_required = false;
+	same(HI "MAIL FROM:<>\r\n", "220 250 530 ", "EHLO:a ");
 }
 
 static void test_offer(void **state)
@@ -584,17 +598,12 @@ static void test_caller_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dialogues),
-		cmocka_unit_test(test_ends_of_data),
-		cmocka_unit_test(test_tls),
-		cmocka_unit_test(test_starttls_injection),
-		cmocka_unit_test(test_offer),
-		cmocka_unit_test(test_sync),
-		cmocka_unit_test(test_banner),
-		cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_caller_refuses),
+		cmocka_unit_test(test_dialogues), cmocka_unit_test(test_ends_of_data),
+		cmocka_unit_test(test_tls),       cmocka_unit_test(test_starttls_injection),
+		cmocka_unit_test(test_required),  cmocka_unit_test(test_offer),
+		cmocka_unit_test(test_sync),      cmocka_unit_test(test_banner),
+		cmocka_unit_test(test_waits),     cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_lines),     cmocka_unit_test(test_caller_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

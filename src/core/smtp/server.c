@@ -1,5 +1,7 @@
 #include "core/smtp/server_machine.h"
 
+#include <stdio.h>
+
 /* The only place that changes the state. */
 void smtp_server_move(struct smtp_server *s, enum smtp_server_state next)
 {

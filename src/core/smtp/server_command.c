@@ -1,5 +1,7 @@
 #include "core/smtp/server_machine.h"
 
+#include <stdio.h>
+
 /* The next word of `*rest`, which may begin with spaces; false when there is none. */
 bool smtp_server_take_word(struct span *rest, struct span *ret_word)
 {

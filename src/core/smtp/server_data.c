@@ -1,5 +1,7 @@
 #include "core/smtp/server_machine.h"
 
+#include <stdio.h>
+
 /*
  * A message's text. The caller gets spans of its own buffer, cut only where a stuffed dot stands
  * (RFC 5321 section 4.5.2). What has not the form of lines (section 2.3.8, matrix S22) spoils the
