@@ -1,6 +1,8 @@
-#include "core/smtp/server_machine.h"
+#include "core/smtp/server.h"
 
 #include <stdio.h>
+
+#include "core/smtp/server_machine.h"
 
 /* The only place that changes the state. */
 void smtp_server_move(struct smtp_server *s, enum smtp_server_state next)
