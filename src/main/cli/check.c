@@ -463,7 +463,7 @@ static int start(struct run *run, int argc, char **argv)
 	struct config *c = run->config;
 	char *to_domain = NULL;
 	struct err e;
-	int first = config_parse(c, argc, argv, CONFIG_CHECK, false, &e);
+	int first = config_parse(c, argc, argv, CONFIG_CHECK, false, &e), code;
 
 	if (first < 0)
 		return cli_fail(CLI_USAGE, "check: %s; see \"daneway check --help\"", e.text);
@@ -485,7 +485,8 @@ static int start(struct run *run, int argc, char **argv)
 	run->many = run->n_arguments > 1 || strcmp(run->arguments[0], "-") == 0;
 	if (c->save != NULL && run->many)
 		return cli_fail(CLI_USAGE, "check: --save is for one domain");
-	return go(run);
+	code = cli_configure(c);
+	return code != 0 ? code : go(run);
 }
 
 int cli_check(struct config *c, int argc, char **argv)

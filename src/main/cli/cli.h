@@ -19,7 +19,14 @@ enum {
 /* `c` holds the global options given before the command's name. */
 typedef int cli_command_fn(struct config *c, int argc, char **argv);
 
-cli_command_fn cli_check, cli_deliver, cli_dnssec, cli_policy, cli_tlsa;
+cli_command_fn cli_check, cli_config, cli_deliver, cli_dnssec, cli_policy, cli_tlsa;
+
+/*
+ * What the command line left open, from the environment and daneway.yaml; a command calls it when
+ * its own options are read. 0, or an exit code with its lines written: 64 for the environment, 78
+ * for the file. A file that nobody named need not be there.
+ */
+int cli_configure(struct config *c);
 
 /* "daneway: COMMAND: text" as one line on stderr; returns `code`. */
 int cli_fail(int code, const char *format, ...) _printf_(2, 3);

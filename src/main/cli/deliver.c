@@ -197,7 +197,9 @@ int cli_deliver(struct config *c, int argc, char **argv)
 	if (c->from == NULL || c->to.n == 0)
 		return cli_fail(CLI_USAGE, "deliver: --from and --to are wanted; see \"daneway "
 					   "deliver --help\"");
-	code = read_addresses(&d, c, &e);
+	code = cli_configure(c);
+	if (code == 0)
+		code = read_addresses(&d, c, &e);
 	if (code == 0)
 		code = read_options(&d, c, &e);
 	if (code == 0)

@@ -326,7 +326,9 @@ int cli_dnssec(struct config *c, int argc, char **argv)
 		help();
 		return CLI_OK;
 	}
-	code = read_arguments(&run, argc - first, argv + first);
+	code = cli_configure(c);
+	if (code == 0)
+		code = read_arguments(&run, argc - first, argv + first);
 	if (code == 0)
 		code = go(&run);
 	check_chain_free(run.chain);

@@ -16,6 +16,7 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"check", cli_check, "test a mail domain: say why, and how to mend it"},
+	{"config", cli_config, "check a configuration file, show it, print the defaults"},
 	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
 	{"dnssec", cli_dnssec, "the chain of trust of a name, zone by zone from the root"},
 	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},

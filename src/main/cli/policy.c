@@ -288,7 +288,7 @@ static int replay(const struct config *c)
 int cli_policy(struct config *c, int argc, char **argv)
 {
 	struct err e;
-	int first = config_parse(c, argc, argv, CONFIG_POLICY, false, &e);
+	int first = config_parse(c, argc, argv, CONFIG_POLICY, false, &e), code;
 
 	if (first < 0)
 		return cli_fail(CLI_USAGE, "policy: %s; see \"daneway policy --help\"", e.text);
@@ -303,5 +303,6 @@ int cli_policy(struct config *c, int argc, char **argv)
 					   "wanted; see \"daneway policy --help\"");
 	if (c->save != NULL && strcmp(argv[first], "-") == 0)
 		return cli_fail(CLI_USAGE, "policy: --save is for one domain");
-	return run_live(c, argv[first]);
+	code = cli_configure(c);
+	return code != 0 ? code : run_live(c, argv[first]);
 }

@@ -596,6 +596,13 @@ static int run(const struct subcommand *s, struct config *c, int argc, char **ar
 		s->help();
 		return CLI_OK;
 	}
+	/* Only --connect looks anything up; a file that is named is read all the same. */
+	if (c->connect != NULL || c->config != NULL) {
+		int code = cli_configure(c);
+
+		if (code != 0)
+			return code;
+	}
 	return s->run(c, argc - first, argv + first);
 }
 

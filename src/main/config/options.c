@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "main/config/file.h"
+
 enum type {
 	TYPE_FLAG,    /* bool */
 	TYPE_COUNT,   /* unsigned: each mention adds one */
@@ -34,6 +36,8 @@ enum {
 };
 
 static const struct option_entry options[] = {
+	{"config", TYPE_TEXT, AT(config), CONFIG_ANY, "FILE", NULL, 0,
+	 "configuration file (" CONFIG_FILE_PATH ", if it is there)"},
 	{"root-hints", TYPE_TEXT, AT(root_hints), CONFIG_ANY, "FILE", NULL, 0,
 	 "root name servers (BIND style) instead of the built-in list"},
 	{"trust-anchor", TYPE_TEXT, AT(trust_anchor), CONFIG_ANY, "FILE", NULL, 0,
@@ -118,7 +122,17 @@ static const struct option_entry options[] = {
 	 "a name that usage 2 accepts, the TLSA base domain first"},
 	{"time", TYPE_TEXT, AT(time), CONFIG_TLSA_MATCH, "SECONDS", NULL, 0,
 	 "check dates as of this time (since 1970) instead of now"},
+	{"check", TYPE_FLAG, AT(check), CONFIG_CONFIG, NULL, NULL, 0,
+	 "say all that is wrong with the file, and with the files that it names"},
+	{"defaults", TYPE_FLAG, AT(defaults), CONFIG_CONFIG, NULL, NULL, 0,
+	 "print a file with every key, its default and what it means"},
+	{"show", TYPE_FLAG, AT(show), CONFIG_CONFIG, NULL, NULL, 0,
+	 "print the values in force, without secrets"},
+	{"man", TYPE_FLAG, AT(man), CONFIG_CONFIG, NULL, NULL, 0,
+	 "print the manual page daneway.yaml(5), in mdoc"},
 };
+
+_Static_assert(ARRAY_SIZE(options) <= 64, "struct config has a bit for each");
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -224,6 +238,8 @@ void config_done(struct config *c)
 	free(c->to.items);
 	free(c->record.items);
 	free(c->name.items);
+	config_file_free(c->file);
+	arena_done(&c->arena);
 }
 
 /* The letters that a wrong word shares with an option, for a suggestion. */
@@ -295,8 +311,94 @@ int config_parse(struct config *c, int argc, char **argv, enum config_command co
 			return unknown_option(argv[optind - 1], command, e);
 		if (set_option(c, &options[found - 256], optarg, e) < 0)
 			return -EINVAL;
+		c->given |= UINT64_C(1) << (found - 256);
 	}
 	return optind;
+}
+
+/* --- below the command line ------------------------------------------------------------------- */
+
+static bool is_given(const struct config *c, const void *field)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if ((const char *)c + options[i].offset == field)
+			return (c->given >> i & 1) != 0;
+	return false;
+}
+
+/* DANEWAY_TRUST_ANCHOR; NULL: not set, or empty. */
+static const char *environment(const char *name)
+{
+	char variable[40];
+	const char *value;
+	size_t n = (size_t)snprintf(variable, sizeof(variable), "DANEWAY_%s", name);
+
+	require(n < sizeof(variable));
+	for (char *c = variable; *c != '\0'; c++)
+		*c = *c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+	value = getenv(variable);
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* Those of a list are separated by blanks. */
+static int from_environment(struct config *c, const struct option_entry *o, const char *value,
+			    struct err *e)
+{
+	size_t n;
+	int ret = 0;
+
+	if (o->type != TYPE_LIST)
+		return set_option(c, o, value, e);
+	for (; ret == 0 && *value != '\0'; value += n) {
+		value += strspn(value, " ");
+		n = strcspn(value, " ");
+		if (n > 0)
+			ret = set_option(c, o, arena_text(&c->arena, span_of(value, n)), e);
+	}
+	return ret;
+}
+
+int config_from_environment(struct config *c, struct err *e)
+{
+	bool resolver = is_given(c, &c->root_hints) || is_given(c, &c->forward);
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option_entry *o = &options[i];
+		const char *value = NULL;
+
+		if (takes_value(o) && (o->commands == CONFIG_ANY || o->offset == AT(helo)) &&
+		    (c->given >> i & 1) == 0)
+			value = environment(o->name);
+		if (value == NULL ||
+		    (resolver && (o->offset == AT(root_hints) || o->offset == AT(forward))))
+			continue;
+		if (from_environment(c, o, value, e) < 0) {
+			struct err inner = *e;
+
+			return err_set(e, -EINVAL, "from the environment: %s", inner.text);
+		}
+		c->given |= UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+void config_from_file(struct config *c, struct config_file *f)
+{
+	require(c->file == NULL);
+	c->file = f;
+	if (!is_given(c, &c->root_hints) && !is_given(c, &c->forward)) {
+		c->root_hints = f->dns.root_hints;
+		for (size_t i = 0; i < f->dns.forward.n; i++)
+			(void)add_to_list(&c->forward, CONFIG_FORWARD_MAX, f->dns.forward.items[i]);
+	}
+	if (!is_given(c, &c->trust_anchor))
+		c->trust_anchor = f->dns.trust_anchor;
+	if (!is_given(c, &c->dns_timeout))
+		c->dns_timeout = f->dns.timeout;
+	if (!is_given(c, &c->connect_timeout))
+		c->connect_timeout = f->outbound.connect_timeout;
+	if (!is_given(c, &c->helo))
+		c->helo = f->hostname;
 }
 
 void config_print_options(FILE *out, enum config_command command)

@@ -1,12 +1,13 @@
 /*
- * The one table of options: name, type, default, help, and which commands take it. The command
- * line is read by it; the configuration file that comes with the gateway will have the same keys,
- * with "_" for "-", and --config with it.
+ * The one table of command-line options: name, type, default, help, and which commands take it.
+ * What an option leaves open comes from the environment (DANEWAY_TRUST_ANCHOR for --trust-anchor),
+ * then from daneway.yaml (main/config/file.h), then from the default.
  */
 #pragma once
 
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/when.h"
 #include "core/dane/decision.h"
@@ -23,9 +24,13 @@ struct config_list {
 	size_t n;
 };
 
-/* Strings point into argv. */
+/* Strings point into argv, the environment, the arena or the file. */
 struct config {
+	struct arena arena;
+	uint64_t given;           /* bit i: entry i of the table was given */
+	struct config_file *file; /* NULL: none was read */
 	/* global */
+	const char *config; /* path; NULL: the usual one, which need not be there */
 	const char *root_hints, *trust_anchor;
 	struct config_list forward;
 	usec_t dns_timeout, connect_timeout;
@@ -58,7 +63,11 @@ struct config {
 	/* tlsa match */
 	const char *chain, *time;
 	struct config_list record, name;
+	/* config */
+	bool check, defaults, show, man;
 };
+
+struct config_file;
 
 enum config_command {
 	CONFIG_POLICY = 1,
@@ -68,7 +77,8 @@ enum config_command {
 	CONFIG_TLSA_PARSE = 16,
 	CONFIG_CHECK = 32,
 	CONFIG_DNSSEC = 64,
-	CONFIG_ANY = 255,
+	CONFIG_CONFIG = 128,
+	CONFIG_ANY = 65535,
 };
 
 void config_init(struct config *c);
@@ -81,6 +91,16 @@ void config_done(struct config *c);
  */
 int config_parse(struct config *c, int argc, char **argv, enum config_command command,
 		 bool stop_at_word, struct err *e) _mustcheck_;
+
+/*
+ * What the command line left open, from the environment: only options that stand before the command
+ * too, and --helo. -EINVAL: one line in `e`. --root-hints and --forward exclude each other, so one
+ * of them given above silences both below.
+ */
+int config_from_environment(struct config *c, struct err *e) _mustcheck_;
+
+/* The same from a file, which `c` owns from now on; call it after the environment. */
+void config_from_file(struct config *c, struct config_file *f);
 
 /* The options of a command with their help, one or two lines each, for --help. */
 void config_print_options(FILE *out, enum config_command command);
