@@ -108,8 +108,9 @@ int cli_config(struct config *c, int argc, char **argv)
 	if (config_from_environment(c, &e) < 0)
 		return cli_fail(CLI_USAGE, "config: %s", e.text);
 	if (c->check + c->show + c->defaults + c->man != 1)
-		return cli_fail(CLI_USAGE, "config: one of --check, --show, --defaults and --man is "
-					   "wanted; see \"daneway config --help\"");
+		return cli_fail(CLI_USAGE,
+				"config: one of --check, --show, --defaults and --man is "
+				"wanted; see \"daneway config --help\"");
 	if (argc - first > (c->check || c->show))
 		return cli_fail(CLI_USAGE, "config: too many words; see \"daneway config --help\"");
 	if (c->check || c->show)

@@ -22,7 +22,8 @@ struct config_endpoint {
 		CONFIG_ENDPOINT_NONE,
 		CONFIG_ENDPOINT_ADDRESS,
 		CONFIG_ENDPOINT_UNIX,
-		CONFIG_ENDPOINT_SYSTEMD, /* a socket that systemd hands over (FileDescriptorName=) */
+		CONFIG_ENDPOINT_SYSTEMD, /* a socket that systemd hands over (FileDescriptorName=)
+					  */
 	} kind;
 	const char *text; /* as it is written in messages */
 	const char *name; /* the address without brackets, the path, or systemd's name */
@@ -68,10 +69,10 @@ struct config_certificate {
 };
 
 enum config_tls_in {
-	CONFIG_TLS_IN_OFFERED,
+	CONFIG_TLS_IN_NONEERED,
 	CONFIG_TLS_IN_REQUIRED, /* no MAIL before STARTTLS */
 	CONFIG_TLS_IN_IMPLICIT, /* TLS from the first byte (port 465) */
-	CONFIG_TLS_IN_OFF,
+	CONFIG_TLS_IN_NONE,
 };
 
 struct config_listener {

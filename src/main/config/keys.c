@@ -1,7 +1,10 @@
 /* The table of keys of daneway.yaml: everything else is made from it. */
 #include "main/config/keys.h"
 
-#define KEYS(list, type, rule) {list, ARRAY_SIZE(list), sizeof(struct type), rule}
+#define KEYS(list, type, rule)                                                                     \
+	{                                                                                          \
+		list, ARRAY_SIZE(list), sizeof(struct type), rule                                  \
+	}
 
 enum {
 	MINUTE = 60,
@@ -13,7 +16,7 @@ enum {
 #define TERABYTE (MEGABYTE * MEGABYTE)
 
 static const char *const modes[] = {"opportunistic", "mandatory", "none", NULL};
-static const char *const tls_in[] = {"offered", "required", "implicit", "off", NULL};
+static const char *const tls_in[] = {"offered", "required", "implicit", "none", NULL};
 static const char *const tls_out[] = {"none", "may", "encrypt", "dane", "dane-only", NULL};
 static const char *const verify[] = {"none", "recipients", "data", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
@@ -47,9 +50,10 @@ static const struct config_key listener_keys[] = {
 	{"tls", CONFIG_TYPE_WORD, .offset = AT(tls), .words = tls_in, .standard = "offered",
 	 .help = "TLS on this listener",
 	 .more = "required: no mail before STARTTLS. implicit: TLS from the first byte, as on port "
-		 "465. off: no certificate is needed."},
+		 "465. none: no certificate is needed."},
 	{"networks", CONFIG_TYPE_NETWORK, CONFIG_LIST, AT(networks), .most = 1000,
-	 .help = "relay: clients in these networks may", .example = "[192.0.2.0/24, 2001:db8::/32]"},
+	 .help = "relay: clients in these networks may",
+	 .example = "[192.0.2.0/24, 2001:db8::/32]"},
 	{"fingerprints", CONFIG_TYPE_FINGERPRINT, CONFIG_LIST, AT(fingerprints), .most = 1000,
 	 .help = "relay: clients with one of these certificates may (SHA-256, hexadecimal)",
 	 .example = "[\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"]"},
@@ -59,7 +63,8 @@ static const struct config_key listener_keys[] = {
 	{"proxy", CONFIG_TYPE_NETWORK, CONFIG_LIST, AT(proxy), .most = 1000,
 	 .help = "these load balancers begin with a PROXY header (version 2)",
 	 .example = "[198.51.100.7]",
-	 .more = "Whoever else connects is taken for a client, and a header from there is refused."},
+	 .more = "Whoever else connects is taken for a client, and a header from there is "
+		 "refused."},
 };
 #undef AT
 
@@ -73,7 +78,8 @@ static const struct config_key domain_keys[] = {
 	{"next_hop", CONFIG_TYPE_HOP, .offset = AT(next_hop), .required = true,
 	 .help = "the server behind: smtp:[HOST]:PORT, lmtp:[HOST]:PORT, lmtp:unix:/PATH",
 	 .example = "\"smtp:[192.0.2.7]:25\"",
-	 .more = "In brackets an address or a host without MX lookup; without brackets a domain, by "
+	 .more = "In brackets an address or a host without MX lookup; without brackets a domain, "
+		 "by "
 		 "its MX records. The port is 25 for SMTP and 24 for LMTP if it is left out."},
 	{"tls", CONFIG_TYPE_WORD, .offset = AT(tls), .words = tls_out, .standard = "may",
 	 .help = "TLS towards the server behind",
@@ -85,7 +91,8 @@ static const struct config_key domain_keys[] = {
 	{"verify", CONFIG_TYPE_WORD, .offset = AT(verify), .words = verify,
 	 .standard = "recipients", .help = "what is asked of the server behind before a reply",
 	 .more = "recipients: whether the recipient exists, unless the list says it; the answer is "
-		 "kept for a while. data: its verdict on the message too, so that a refusal is told "
+		 "kept for a while. data: its verdict on the message too, so that a refusal is "
+		 "told "
 		 "to the sender in the session and no bounce is ever made. none: nothing."},
 };
 #undef AT
@@ -151,8 +158,9 @@ static const struct config_key queue_keys[] = {
 	 .help = "waits between tries; the last one again and again",
 	 .more = "Each is varied a little, so that not all come at once. RFC 5321 section 4.5.4.1 "
 		 "advises at least 30 minutes; the default is what Exchange does."},
-	{"lifetime", CONFIG_TYPE_DURATION, .offset = AT(lifetime), .least = MINUTE, .most = 30 * DAY,
-	 .standard = "5d", .help = "how long a message is tried before it is returned"},
+	{"lifetime", CONFIG_TYPE_DURATION, .offset = AT(lifetime), .least = MINUTE,
+	 .most = 30 * DAY, .standard = "5d",
+	 .help = "how long a message is tried before it is returned"},
 	{"dane_lifetime", CONFIG_TYPE_DURATION, .offset = AT(dane_lifetime), .least = MINUTE,
 	 .most = 30 * DAY, .help = "the same for one that a DANE failure keeps back (lifetime)",
 	 .example = "24h"},
@@ -214,7 +222,8 @@ static const struct config_key dns_keys[] = {
 
 static const struct config_section dns = KEYS(dns_keys, config_dns, config_check_dns);
 
-#define AT(field) (offsetof(struct config_file, metrics.field) - offsetof(struct config_file, metrics))
+#define AT(field)                                                                                  \
+	(offsetof(struct config_file, metrics.field) - offsetof(struct config_file, metrics))
 static const struct config_key metric_keys[] = {
 	{"listen", CONFIG_TYPE_ENDPOINT, .offset = AT(listen), .restart = true,
 	 .help = "serve metrics for Prometheus here: a local port or unix:/PATH",
@@ -222,16 +231,16 @@ static const struct config_key metric_keys[] = {
 };
 #undef AT
 
-static const struct config_section metrics = {
-	metric_keys, ARRAY_SIZE(metric_keys), sizeof(((struct config_file *)0)->metrics), NULL};
+static const struct config_section metrics = {metric_keys, ARRAY_SIZE(metric_keys),
+					      sizeof(((struct config_file *)0)->metrics), NULL};
 
 static const struct config_key log_keys[] = {
 	{"level", CONFIG_TYPE_WORD, .offset = 0, .words = levels, .standard = "info",
 	 .help = "how much goes to standard error (the journal)"},
 };
 
-static const struct config_section logging = {
-	log_keys, ARRAY_SIZE(log_keys), sizeof(((struct config_file *)0)->log), NULL};
+static const struct config_section logging = {log_keys, ARRAY_SIZE(log_keys),
+					      sizeof(((struct config_file *)0)->log), NULL};
 
 /* --- the file --------------------------------------------------------------------------------- */
 

@@ -27,8 +27,8 @@ enum config_type {
 
 enum config_many {
 	CONFIG_ONE,
-	CONFIG_LIST,       /* pointer and count; `most` of them */
-	CONFIG_BY_DOMAIN,  /* sections; the key of each is a domain, its first member */
+	CONFIG_LIST,      /* pointer and count; `most` of them */
+	CONFIG_BY_DOMAIN, /* sections; the key of each is a domain, its first member */
 };
 
 struct config_section;
@@ -43,8 +43,8 @@ struct config_key {
 	const struct config_section *section;
 	const char *standard; /* the default as written; NULL: none */
 	bool required;
-	bool restart; /* takes effect at a start, not at a reload */
-	bool secret;  /* a file that only its owner may read */
+	bool restart;        /* takes effect at a start, not at a reload */
+	bool secret;         /* a file that only its owner may read */
 	const char *help;    /* one line */
 	const char *more;    /* for the manual page; NULL: nothing */
 	const char *example; /* as written */

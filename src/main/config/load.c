@@ -192,8 +192,9 @@ static void spelt_twice(struct config_checker *c, const struct config_node *map,
 	if (c->problems->n < CONFIG_PROBLEMS_MAX)
 		for (const struct config_node *m = map->first; m != NULL && found == NULL;
 		     m = m->next) {
-			if (m->bad || config_value_domain(&scratch, m->key->text, m->key->quoted,
-							  &other, NULL) < 0 ||
+			if (m->bad ||
+			    config_value_domain(&scratch, m->key->text, m->key->quoted, &other,
+						NULL) < 0 ||
 			    strcmp(other, name) != 0)
 				continue;
 			if (first == NULL)
@@ -204,8 +205,8 @@ static void spelt_twice(struct config_checker *c, const struct config_node *map,
 	arena_done(&scratch);
 	if (found != NULL)
 		config_problem_add(c->problems, found->line, found->column,
-				   "`%.80s` is %s, which stands in line %u already", found->text,
-				   name, first->line);
+				   "`%.80s` stands in line %u already, as `%.80s`", found->text,
+				   first->line, first->text);
 	else
 		config_problem_add(c->problems, map->line, map->column, "%s stands here twice",
 				   name);
@@ -284,9 +285,8 @@ static void set_standard(struct config_checker *c, const struct config_key *k, v
 	if (k->standard == NULL)
 		return;
 	/* A tree of its own for lists only: a file may have a hundred thousand domains. */
-	n = k->many != CONFIG_ONE
-		    ? config_tree_read(c->arena, span_text(k->standard), c->problems)
-		    : &one;
+	n = k->many != CONFIG_ONE ? config_tree_read(c->arena, span_text(k->standard), c->problems)
+				  : &one;
 	require(n != NULL);
 	read_value(c, k, n, at);
 }
@@ -296,6 +296,12 @@ static void read_section(struct config_checker *c, const struct config_section *
 {
 	size_t before = c->problems->total;
 
+	/* First, while there is room to say what was meant. */
+	if (node->kind == CONFIG_NODE_MAP)
+		for (struct config_node *m = node->first; m != NULL; m = m->next)
+			if (m->key->kind == CONFIG_NODE_TEXT && !m->key->bad &&
+			    find_key(s, m->key->text) == NULL)
+				unknown_key(c, s, m->key);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct config_key *k = &s->keys[i];
 		struct config_node *m = config_node_member(node, k->name);
@@ -309,11 +315,6 @@ static void read_section(struct config_checker *c, const struct config_section *
 		else if (!m->bad)
 			read_value(c, k, m, (char *)at + k->offset);
 	}
-	if (node->kind == CONFIG_NODE_MAP)
-		for (struct config_node *m = node->first; m != NULL; m = m->next)
-			if (m->key->kind == CONFIG_NODE_TEXT && !m->key->bad &&
-			    find_key(s, m->key->text) == NULL)
-				unknown_key(c, s, m->key);
 	/* Rules over several keys, once each of them is good. */
 	if (s->check != NULL && c->problems->total == before)
 		s->check(c, node, at);

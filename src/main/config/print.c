@@ -6,6 +6,7 @@
 
 enum {
 	INDENT = 2,
+	HELP_MAX = 400,
 	WIDTH = 96,
 };
 
@@ -21,8 +22,8 @@ static const void *value_at(const struct config_key *k, const void *section)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-static void print_section(FILE *out, const struct config_section *s, const void *at,
-			  unsigned depth, bool in_list);
+static void print_section(FILE *out, const struct config_section *s, const void *at, unsigned depth,
+			  bool in_list);
 
 static void print_scalars(FILE *out, const struct config_key *k, const void *at)
 {
@@ -99,14 +100,14 @@ static char *value_text(const struct config_key *k, const void *at, unsigned dep
 	return text;
 }
 
-static void print_section(FILE *out, const struct config_section *s, const void *at,
-			  unsigned depth, bool in_list)
+static void print_section(FILE *out, const struct config_section *s, const void *at, unsigned depth,
+			  bool in_list)
 {
 	bool first = in_list;
 
 	for (size_t i = 0; i < s->n; i++) {
-		_cleanup_(freep) char *text = value_text(&s->keys[i], value_at(&s->keys[i], at),
-							 depth + 1);
+		_cleanup_(freep) char *text =
+			value_text(&s->keys[i], value_at(&s->keys[i], at), depth + 1);
 		if (text[0] == '\0')
 			continue;
 		indent(out, first ? depth - 1 : depth);
@@ -130,8 +131,8 @@ static const struct config_key *find_difference(const struct config_section *s, 
 		_cleanup_(freep) char *old = NULL, *new = NULL;
 
 		if (k->type == CONFIG_TYPE_SECTION && k->many == CONFIG_ONE) {
-			const struct config_key *found = find_difference(
-				k->section, value_at(k, a), value_at(k, b), ret_in);
+			const struct config_key *found =
+				find_difference(k->section, value_at(k, a), value_at(k, b), ret_in);
 
 			if (found != NULL) {
 				*ret_in = k;
@@ -159,6 +160,15 @@ const char *config_file_needs_restart(const struct config_file *old, const struc
 	snprintf(name, sizeof(name), "%s%s%s", in != NULL ? in->name : "", in != NULL ? "." : "",
 		 k->name);
 	return name;
+}
+
+/* The help of a key as a sentence. */
+static const char *sentence(const struct config_key *k, char *ret)
+{
+	snprintf(ret, HELP_MAX, "%s", k->help);
+	if (ret[0] >= 'a' && ret[0] <= 'z')
+		ret[0] = (char)(ret[0] - 'a' + 'A');
+	return ret;
 }
 
 /* --- the defaults, with comments -------------------------------------------------------------- */
@@ -212,7 +222,7 @@ static void print_members(FILE *out, const struct config_section *s, unsigned de
 {
 	for (size_t i = 0; i < s->n; i++) {
 		const struct config_key *k = &s->keys[i];
-		char line[400];
+		char line[HELP_MAX];
 
 		snprintf(line, sizeof(line), "%s: %s%s%s%s%s", k->name, k->help,
 			 k->required ? " (required)" : "", k->standard != NULL ? " (" : "",
@@ -225,10 +235,11 @@ static void print_defaults(FILE *out, const struct config_section *s, unsigned d
 {
 	for (size_t i = 0; i < s->n; i++) {
 		const struct config_key *k = &s->keys[i];
+		char help[HELP_MAX];
 
 		if (i > 0 || depth > 0)
 			fputs(depth == 0 ? "\n" : "", out);
-		print_comment(out, depth, "", k->help);
+		print_comment(out, depth, "", sentence(k, help));
 		if (k->more != NULL)
 			print_comment(out, depth, "", k->more);
 		if (k->type == CONFIG_TYPE_SECTION && k->many == CONFIG_ONE) {
@@ -236,8 +247,8 @@ static void print_defaults(FILE *out, const struct config_section *s, unsigned d
 			fprintf(out, "%s:\n", k->name);
 			print_defaults(out, k->section, depth + 1);
 		} else if (k->type == CONFIG_TYPE_SECTION) {
-			print_example(out, k, depth);
 			print_members(out, k->section, depth);
+			print_example(out, k, depth);
 		} else if (k->standard != NULL) {
 			indent(out, depth);
 			fprintf(out, "%s: %s\n", k->name, k->standard);
@@ -250,7 +261,8 @@ static void print_defaults(FILE *out, const struct config_section *s, unsigned d
 void config_file_print_defaults(FILE *out)
 {
 	fputs("# daneway.yaml with all its keys and their defaults; see daneway.yaml(5).\n"
-	      "# A key that is commented out has no default, and what stands there is an example.\n\n",
+	      "# A key that is commented out has no default, and what stands there is an "
+	      "example.\n\n",
 	      out);
 	print_defaults(out, &config_top, 0);
 }
@@ -267,8 +279,10 @@ static const char man_head[] =
 	".Nd configuration of daneway\n"
 	".Sh DESCRIPTION\n"
 	"The file is YAML in UTF-8: mappings, lists and values.\n"
-	"Anchors, aliases, tags and a second document are refused, and so is every key that is not\n"
-	"listed here, a key that stands twice, and a value of the wrong type: each with file, line,\n"
+	"Anchors, aliases, tags and a second document are refused, and so is every key that is "
+	"not\n"
+	"listed here, a key that stands twice, and a value of the wrong type: each with file, "
+	"line,\n"
 	"column and what was meant, probably.\n"
 	".Ic daneway config --check\n"
 	"tells all of them.\n"
@@ -296,41 +310,40 @@ static const char man_head[] =
 	"are not.\n"
 	".Sh KEYS\n";
 
-static const char man_tail[] =
-	".Sh FILES\n"
-	".Bl -tag -width Ds\n"
-	".It Pa " CONFIG_FILE_PATH "\n"
-	"The file that is read unless\n"
-	".Fl -config\n"
-	"or\n"
-	".Ev DANEWAY_CONFIG\n"
-	"names another.\n"
-	".El\n"
-	".Sh EXAMPLES\n"
-	"A gateway:\n"
-	".Bd -literal -offset indent\n"
-	"hostname: mx1.hoster.example\n"
-	"certificates:\n"
-	"  - {chain: /etc/daneway/mx1.pem, key: /etc/daneway/mx1.key}\n"
-	"listeners:\n"
-	"  - {mx: \"[::]:25\"}\n"
-	"  - {relay: \"192.0.2.1:25\", networks: [192.0.2.0/24]}\n"
-	"domains:\n"
-	"  example.org: {next_hop: \"smtp:[192.0.2.7]:25\"}\n"
-	".Ed\n"
-	".Pp\n"
-	"An exception that ends by itself:\n"
-	".Bd -literal -offset indent\n"
-	"outbound:\n"
-	"  destinations:\n"
-	"    example.net:\n"
-	"      mode: none\n"
-	"      owner: \"postmaster@hoster.example\"\n"
-	"      reason: \"TLSA broken since the move, they know\"\n"
-	"      until: 2026-12-31\n"
-	".Ed\n"
-	".Sh SEE ALSO\n"
-	".Xr daneway 1\n";
+static const char man_tail[] = ".Sh FILES\n"
+			       ".Bl -tag -width Ds\n"
+			       ".It Pa " CONFIG_FILE_PATH "\n"
+			       "The file that is read unless\n"
+			       ".Fl -config\n"
+			       "or\n"
+			       ".Ev DANEWAY_CONFIG\n"
+			       "names another.\n"
+			       ".El\n"
+			       ".Sh EXAMPLES\n"
+			       "A gateway:\n"
+			       ".Bd -literal -offset indent\n"
+			       "hostname: mx1.hoster.example\n"
+			       "certificates:\n"
+			       "  - {chain: /etc/daneway/mx1.pem, key: /etc/daneway/mx1.key}\n"
+			       "listeners:\n"
+			       "  - {mx: \"[::]:25\"}\n"
+			       "  - {relay: \"192.0.2.1:25\", networks: [192.0.2.0/24]}\n"
+			       "domains:\n"
+			       "  example.org: {next_hop: \"smtp:[192.0.2.7]:25\"}\n"
+			       ".Ed\n"
+			       ".Pp\n"
+			       "An exception that ends by itself:\n"
+			       ".Bd -literal -offset indent\n"
+			       "outbound:\n"
+			       "  destinations:\n"
+			       "    example.net:\n"
+			       "      mode: none\n"
+			       "      owner: \"postmaster@hoster.example\"\n"
+			       "      reason: \"TLSA broken since the move, they know\"\n"
+			       "      until: 2026-12-31\n"
+			       ".Ed\n"
+			       ".Sh SEE ALSO\n"
+			       ".Xr daneway 1\n";
 
 /* Text as mdoc takes it: a new line for each sentence, no leading dot, backslashes escaped. */
 static void print_mdoc(FILE *out, const char *text)
@@ -373,8 +386,8 @@ static void print_type(FILE *out, const struct config_key *k)
 		fputs(".\n", out);
 		return;
 	}
-	fprintf(out, "%s%s", k->many == CONFIG_LIST ? "A list of: " : "Value: ",
-		config_type_words(k->type));
+	fprintf(out, "%s%s",
+		k->many == CONFIG_LIST ? "A list of: " : "Value: ", config_type_words(k->type));
 	if (k->many == CONFIG_ONE && k->most > 0 && k->type != CONFIG_TYPE_PATH) {
 		struct config_key limit = *k;
 		int64_t ends[] = {k->least, k->most};
@@ -390,19 +403,27 @@ static void print_type(FILE *out, const struct config_key *k)
 	fputs(".\n", out);
 }
 
+/* A quote is a character here, not mdoc's own. */
+static void print_man_example(FILE *out, const struct config_key *k)
+{
+	fprintf(out, "Example:\n.Dl %s: ", k->name);
+	for (const char *c = k->example; *c != '\0'; c++)
+		if (*c == '"')
+			fputs("\\(dq", out);
+		else
+			fputc(*c, out);
+	fputc('\n', out);
+}
+
 static void print_man_section(FILE *out, const struct config_section *s)
 {
 	fputs(".Bl -tag -width Ds\n", out);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct config_key *k = &s->keys[i];
-		char help[400];
+		char help[HELP_MAX];
 
 		fprintf(out, ".It Cm %s\n", k->name);
-		snprintf(help, sizeof(help), "%c%s",
-			 k->help[0] >= 'a' && k->help[0] <= 'z' ? k->help[0] - 'a' + 'A'
-								: k->help[0],
-			 k->help + 1);
-		print_mdoc(out, help);
+		print_mdoc(out, sentence(k, help));
 		if (k->more != NULL)
 			print_mdoc(out, k->more);
 		print_type(out, k);
@@ -413,7 +434,7 @@ static void print_man_section(FILE *out, const struct config_section *s)
 		if (k->restart)
 			fputs("Read at a start.\n", out);
 		if (k->example != NULL && k->type != CONFIG_TYPE_SECTION)
-			fprintf(out, "Example:\n.Dl %s: %s\n", k->name, k->example);
+			print_man_example(out, k);
 		if (k->type == CONFIG_TYPE_SECTION)
 			print_man_section(out, k->section);
 	}

@@ -41,16 +41,18 @@ void config_check_listener(struct config_checker *c, const struct config_node *n
 			 l->is_mx ? ", not both" : ": one of them is missing");
 	else if (l->is_mx && names_clients(l))
 		COMPLAIN(c, n,
-			 "networks, fingerprints and passwords are for `relay`: anyone may use `mx`");
+			 "networks, fingerprints and passwords are for `relay`: anyone may use "
+			 "`mx`");
 	else if (!l->is_mx && !names_clients(l))
-		COMPLAIN(c, n, "a relay names its clients: `networks`, `fingerprints` or "
-			       "`passwords`");
+		COMPLAIN(c, n,
+			 "a relay names its clients: `networks`, `fingerprints` or "
+			 "`passwords`");
 	else if (wide != NULL)
 		COMPLAIN(c, config_node_member(n, "networks"),
 			 "networks: a /%u would be an open relay; /%d is the widest", wide->bits,
 			 wide->family == 4 ? 8 : 7);
-	else if (l->tls == CONFIG_TLS_IN_OFF && (l->passwords != NULL || l->fingerprints.n > 0))
-		COMPLAIN(c, n, "passwords and fingerprints want TLS: not `tls: off`");
+	else if (l->tls == CONFIG_TLS_IN_NONE && (l->passwords != NULL || l->fingerprints.n > 0))
+		COMPLAIN(c, n, "passwords and fingerprints want TLS: not `tls: none`");
 }
 
 /* Needs certificates, and no two at one place. */
@@ -62,9 +64,10 @@ static void check_listeners(struct config_checker *c, const struct config_node *
 	for (size_t i = 0; i < f->listeners.n; i++, n = n->next) {
 		const struct config_listener *l = &f->listeners.items[i];
 
-		if (l->tls != CONFIG_TLS_IN_OFF && f->certificates.n == 0)
-			COMPLAIN(c, n, "this listener offers TLS, and there are no `certificates` "
-				       "(without TLS: `tls: off`)");
+		if (l->tls != CONFIG_TLS_IN_NONE && f->certificates.n == 0)
+			COMPLAIN(c, n,
+				 "this listener offers TLS, and there are no `certificates` "
+				 "(without TLS: `tls: none`)");
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(f->listeners.items[j].at.text, l->at.text) == 0) {
 				COMPLAIN(c, n, "%s is listened on twice", l->at.text);
@@ -105,9 +108,9 @@ void config_check_destination(struct config_checker *c, const struct config_node
 {
 	struct config_destination *d = at;
 	enum dane_mode usual = c->file->outbound.mode;
-	const char *missing = d->owner == NULL	  ? "owner"
+	const char *missing = d->owner == NULL    ? "owner"
 			      : d->reason == NULL ? "reason"
-			      : d->until == 0	  ? "until"
+			      : d->until == 0     ? "until"
 						  : NULL;
 
 	if (config_node_member(n, "mode") == NULL)

@@ -45,10 +45,10 @@ enum config_node_kind {
 
 struct config_node {
 	enum config_node_kind kind;
-	bool quoted;           /* text: in quotes or a block */
-	bool bad;              /* a problem is noted already: stands for nothing */
-	unsigned line, column; /* from 1 */
-	const char *text;      /* without control characters */
+	bool quoted;               /* text: in quotes or a block */
+	bool bad;                  /* a problem is noted already: stands for nothing */
+	unsigned line, column;     /* from 1 */
+	const char *text;          /* without control characters */
 	struct config_node *key;   /* of a member of a mapping */
 	struct config_node *first; /* of a list or mapping; keys of a mapping differ */
 	struct config_node *next;

@@ -142,9 +142,9 @@ static int set_count(const struct config_key *k, const char *text, bool quoted, 
 	if (quoted)
 		return err_set(e, -EINVAL, "in quotes it is a text; take the quotes away");
 	if (read_digits(text, ret, &end, e) < 0 || *end != '\0')
-		return e->text[0] != '\0' ? -EINVAL
-					  : err_set(e, -EINVAL, "%s is wanted",
-						    config_type_words(k->type));
+		return e->text[0] != '\0'
+			       ? -EINVAL
+			       : err_set(e, -EINVAL, "%s is wanted", config_type_words(k->type));
 	return *ret < k->least || *ret > k->most ? out_of_range(k, e) : 0;
 }
 
@@ -225,8 +225,9 @@ static int set_duration(const struct config_key *k, const char *text, usec_t *re
 	*e = (struct err){0};
 	if (read_digits(text, &n, &end, e) == 0) {
 		if (*end == '\0' && n != 0)
-			return err_set(e, -EINVAL, "the unit is missing: %lds, %ldmin, %ldh or %ldd?",
-				       (long)n, (long)n, (long)n, (long)n);
+			return err_set(e, -EINVAL,
+				       "the unit is missing: %lds, %ldmin, %ldh or %ldd?", (long)n,
+				       (long)n, (long)n, (long)n);
 		if (strcmp(end, "m") == 0)
 			return err_set(e, -EINVAL, "minutes are \"min\"");
 		for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
@@ -318,8 +319,7 @@ static int set_date(const char *text, int64_t *ret, struct err *e)
 
 const char *config_text_trap(const char *text)
 {
-	static const char *const booleans[] = {"y",     "n",  "yes", "no",  "true",
-					       "false", "on", "off"};
+	static const char *const booleans[] = {"y", "n", "yes", "no", "true", "false", "on", "off"};
 	const char *c = text;
 
 	for (size_t i = 0; i < ARRAY_SIZE(booleans); i++)
@@ -450,8 +450,8 @@ static int endpoint_name(struct arena *a, const char *text, struct config_endpoi
 			 struct err *e)
 {
 	ret->name = arena_strdup(a, text);
-	ret->text = arena_printf(a, "%s:%s",
-				 ret->kind == CONFIG_ENDPOINT_UNIX ? "unix" : "systemd", text);
+	ret->text = arena_printf(a, "%s:%s", ret->kind == CONFIG_ENDPOINT_UNIX ? "unix" : "systemd",
+				 text);
 	if (ret->kind == CONFIG_ENDPOINT_UNIX && (text[0] != '/' || strlen(text) > 107))
 		return err_set(e, -EINVAL, "unix: wants a path of at most 107 bytes");
 	if (text[0] == '\0' || strlen(text) > 255)
@@ -483,8 +483,9 @@ static int set_endpoint(struct arena *a, const char *text, struct config_endpoin
 	ret->name = bracket ? read_address(a, text + 1, (size_t)(colon - text) - 2, 6)
 			    : read_address(a, text, (size_t)(colon - text), 4);
 	if (ret->name == NULL)
-		return err_set(e, -EINVAL,
-			       "not an address: \"192.0.2.1:25\" or \"[2001:db8::1]:25\" is wanted");
+		return err_set(
+			e, -EINVAL,
+			"not an address: \"192.0.2.1:25\" or \"[2001:db8::1]:25\" is wanted");
 	ret->text = NULL;
 	if (read_port(colon + 1, &ret->port, e) < 0)
 		return -EINVAL;
@@ -528,11 +529,12 @@ static int hop_target(struct arena *a, const char *text, struct config_hop *ret,
 		port = end != NULL ? end + 1 : NULL;
 		ret->kind = CONFIG_HOP_DOMAIN;
 		if (ret->protocol == CONFIG_HOP_LMTP)
-			return err_set(e, -EINVAL, "LMTP has no MX lookup: \"lmtp:[HOST]:24\" or "
-						   "lmtp:unix:/PATH is wanted");
+			return err_set(e, -EINVAL,
+				       "LMTP has no MX lookup: \"lmtp:[HOST]:24\" or "
+				       "lmtp:unix:/PATH is wanted");
 		if (dane_address_family(text) != 0)
-			return err_set(e, -EINVAL, "an address stands in brackets: \"smtp:[%.50s]\"",
-				       text);
+			return err_set(e, -EINVAL,
+				       "an address stands in brackets: \"smtp:[%.50s]\"", text);
 		if (read_name(a, text, end != NULL ? (size_t)(end - text) : strlen(text),
 			      &ret->name, e) < 0)
 			return -EINVAL;
