@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(again != NULL);
 		twice = shown(again);
 		require(strcmp(once, twice) == 0);
-		require(config_file_needs_restart(f, again) == NULL);
+		require(config_file_needs_restart(NULL, f, again) == NULL);
 		config_file_free(again);
 	}
 	config_file_free(f);

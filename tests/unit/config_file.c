@@ -385,7 +385,7 @@ static void shown_is_read_again(void **state)
 		again = good(once);
 		twice = shown(again);
 		assert_string_equal(once, twice);
-		assert_null(config_file_needs_restart(f, again));
+		assert_null(config_file_needs_restart(NULL, f, again));
 		config_file_free(f);
 		config_file_free(again);
 	}
@@ -474,11 +474,13 @@ static void restart(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct config_file *a = good(cases[i].a), *b = good(cases[i].b);
-		const char *key = config_file_needs_restart(a, b);
+		struct arena names = {0};
+		const char *key = config_file_needs_restart(&names, a, b);
 
 		assert_int_equal(key == NULL, cases[i].key == NULL);
 		if (key != NULL)
 			assert_string_equal(key, cases[i].key);
+		arena_done(&names);
 		config_file_free(a);
 		config_file_free(b);
 	}

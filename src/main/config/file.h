@@ -218,10 +218,11 @@ bool config_destination_holds(const struct config_destination *d, int64_t now);
 bool config_networks_have(const struct config_networks *n, struct span address);
 
 /*
- * The first key (such as "queue.directory") that differs and takes effect only at a start; NULL:
- * the new file can take the place of the old.
+ * The first key (such as "queue.directory", in the arena) that differs and takes effect only at a
+ * start; NULL: the new file can take the place of the old.
  */
-const char *config_file_needs_restart(const struct config_file *old, const struct config_file *new);
+const char *config_file_needs_restart(struct arena *a, const struct config_file *old,
+				      const struct config_file *new);
 
 /* Every key with its help, as a valid file with the defaults; what has none is commented out. */
 void config_file_print_defaults(FILE *out);

@@ -122,7 +122,8 @@ void config_file_print(FILE *out, const struct config_file *f)
 	print_section(out, &config_top, f, 0, false);
 }
 
-/* The name of the first key below `s` that wants a restart and differs, written to `ret`. */
+/* The first key below `s` that wants a restart and differs; `ret_in`: its section, if it is in one.
+ */
 static const struct config_key *find_difference(const struct config_section *s, const void *a,
 						const void *b, const struct config_key **ret_in)
 {
@@ -150,16 +151,15 @@ static const struct config_key *find_difference(const struct config_section *s, 
 	return NULL;
 }
 
-const char *config_file_needs_restart(const struct config_file *old, const struct config_file *new)
+const char *config_file_needs_restart(struct arena *a, const struct config_file *old,
+				      const struct config_file *new)
 {
-	static _Thread_local char name[80];
 	const struct config_key *in = NULL, *k = find_difference(&config_top, old, new, &in);
 
 	if (k == NULL)
 		return NULL;
-	snprintf(name, sizeof(name), "%s%s%s", in != NULL ? in->name : "", in != NULL ? "." : "",
-		 k->name);
-	return name;
+	return arena_printf(a, "%s%s%s", in != NULL ? in->name : "", in != NULL ? "." : "",
+			    k->name);
 }
 
 /* The help of a key as a sentence. */
