@@ -60,12 +60,12 @@ def test_file_is_enough(program: Program, site: World, tmp_path: Path) -> None:
 
 def test_precedence(run, tmp_path: Path) -> None:
     """Command line, environment, file; told apart by the anchor that is missed."""
-    path = _file(tmp_path, "dns: {trust_anchor: /by/file}\n")
+    path = _file(tmp_path, "dns: {trust_anchor: /nonexistent/file}\n")
     for words, variables, wanted in (
-            (["--trust-anchor", "/by/line"], {"DANEWAY_TRUST_ANCHOR": "/by/variable"}, "/by/line"),
-            ([], {"DANEWAY_TRUST_ANCHOR": "/by/variable"}, "/by/variable"),
-            ([], {"DANEWAY_TRUST_ANCHOR": ""}, "/by/file"),
-            ([], {}, "/by/file")):
+            (["--trust-anchor", "/nonexistent/line"], {"DANEWAY_TRUST_ANCHOR": "/nonexistent/variable"}, "/nonexistent/line"),
+            ([], {"DANEWAY_TRUST_ANCHOR": "/nonexistent/variable"}, "/nonexistent/variable"),
+            ([], {"DANEWAY_TRUST_ANCHOR": ""}, "/nonexistent/file"),
+            ([], {}, "/nonexistent/file")):
         for command in (["policy", "a.example"], ["check", "a.example"], ["dnssec", "a.example"],
                         ["tlsa", "make", "--connect", "a.example"]):
             code, out, err = run("--config", path, *words, *command, **variables)
@@ -77,10 +77,10 @@ def test_precedence(run, tmp_path: Path) -> None:
 
 def test_resolver_is_one_thing(run, tmp_path: Path) -> None:
     """--forward on the command line silences root_hints below, or both would be given."""
-    path = _file(tmp_path, "dns: {root_hints: /by/file, trust_anchor: /by/file}\n")
+    path = _file(tmp_path, "dns: {root_hints: /nonexistent/file, trust_anchor: /nonexistent/file}\n")
     code, _, err = run("--config", path, "--forward", "127.0.0.1@1", "policy", "a.example",
-                       DANEWAY_ROOT_HINTS="/by/variable")
-    assert code == 78 and "trust anchor /by/file" in err, err
+                       DANEWAY_ROOT_HINTS="/nonexistent/variable")
+    assert code == 78 and "trust anchor /nonexistent/file" in err, err
     code, _, err = run("policy", "a.example", DANEWAY_ROOT_HINTS="/x", DANEWAY_FORWARD="192.0.2.1")
     assert code == 64 and "exclude" in err, err
 
