@@ -289,6 +289,17 @@ static void check_text(const struct check_tree *t)
 	buf_done(&out);
 }
 
+static void check_picture(const struct check_chain *c)
+{
+	struct buf out;
+
+	buf_init(&out, 256u * 1024 * 1024);
+	require(check_chain_svg(c, true, &out) == 0);
+	for (size_t i = 0; i < out.n; i++)
+		require(out.p[i] == '\n' || out.p[i] >= ' ');
+	buf_done(&out);
+}
+
 static void report(const struct check_chain *c)
 {
 	struct check_servers *servers;
@@ -305,6 +316,7 @@ static void report(const struct check_chain *c)
 	check_text(&t);
 	check_tree_done(&t);
 	js_free(check_chain_json(c));
+	check_picture(c);
 	servers = check_servers_new(c, 3);
 	js_free(check_servers_save(servers));
 	check_servers_free(servers);
@@ -404,6 +416,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	feed.stop_at %= STOP_DIFFER;
 	read_packets(&in);
 	set_request(&request);
+	request.upkeep = (feed.how & HOW_WHAT) == 5 || (feed.how & HOW_WHAT) == 7;
 	request.no_validator = (feed.how & HOW_VALIDATOR) == 0;
 	request.trust = (struct check_trust){.roots = &root, .n_roots = 1};
 	if ((feed.how & HOW_TOP) != 0) {
