@@ -240,5 +240,5 @@ void store_sqlite_read(struct store_engine *e, struct store_op *op)
 	else if (op->kind == STORE_OP_BODY_READ)
 		op->result = store_sqlite_body_read(op);
 	else
-		require(!"the reader's");
+		base_require_failed("the reader's", __FILE__, __LINE__);
 }

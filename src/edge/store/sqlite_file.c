@@ -88,7 +88,7 @@ void store_sqlite_file(struct store_engine *e, struct store_op *op)
 	case STORE_OP_COUNT:
 	case STORE_OP_BODY_OPEN:
 	case STORE_OP_BODY_READ:
-		require(!"the files' worker's");
+		base_require_failed("the files' worker's", __FILE__, __LINE__);
 		break;
 	}
 }

@@ -307,7 +307,7 @@ void store_change(struct store_engine *e, struct store_op *op)
 	case STORE_OP_BODY_READ:
 	case STORE_OP_FILE_WRITE:
 	case STORE_OP_FILE_DROP:
-		require(!"the writer's");
+		base_require_failed("the writer's", __FILE__, __LINE__);
 		break;
 	}
 }
