@@ -1,0 +1,222 @@
+/* edge/store on a disk that is full, and on one whose fsync fails. The system calls are ours. */
+#include "test.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "edge/store/store.h"
+
+#define T0 usec_seconds(1700000000)
+
+static _Atomic bool full, fsync_fails;
+
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at);
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
+{
+	if (atomic_load(&full)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, p, n, at);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+	/* An eventfd is no disk: 8 octets. */
+	if (atomic_load(&full) && n > 8) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return syscall(SYS_write, fd, p, n);
+}
+
+static int sync_it(long call, int fd)
+{
+	if (atomic_load(&fsync_fails)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(call, fd);
+}
+
+int fsync(int fd)
+{
+	return sync_it(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+	return sync_it(SYS_fdatasync, fd);
+}
+
+struct world {
+	char directory[64];
+	struct io_loop *loop;
+	struct store *store;
+	int result;
+	struct store_parcel parcel;
+	struct store_counts counts;
+};
+
+static void on_done(void *arg, int result)
+{
+	struct world *w = arg;
+
+	w->result = result;
+	io_loop_stop(w->loop);
+}
+
+static void on_counts(void *arg, int result, const struct store_counts *c)
+{
+	((struct world *)arg)->counts = *c;
+	on_done(arg, result);
+}
+
+static void on_parcels(void *arg, int result, const struct store_parcel *p, size_t n)
+{
+	if (n > 0)
+		((struct world *)arg)->parcel = p[0];
+	on_done(arg, result);
+}
+
+static int setup(void **state)
+{
+	struct world *w = xcalloc(1, sizeof(*w));
+	struct store_options o = {.directory = w->directory};
+
+	snprintf(w->directory, sizeof(w->directory), "/tmp/daneway-fault-XXXXXX");
+	require(mkdtemp(w->directory) != NULL);
+	w->loop = io_loop_new();
+	require(store_open(&o, w->loop, &w->store, NULL) == 0);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char command[100];
+
+	full = fsync_fails = false;
+	store_close(w->store);
+	io_loop_free(w->loop);
+	snprintf(command, sizeof(command), "rm -rf %s", w->directory);
+	require(system(command) == 0);
+	free(w);
+	return 0;
+}
+
+static int put(struct world *w, unsigned n, size_t octets)
+{
+	static const struct store_recipient to = {.path = "x@one.example", .hop = "one.example"};
+	uint8_t random[STORE_ID_RANDOM] = {[7] = (uint8_t)n};
+	struct store_message m = {.id = store_id_make(T0, random), .from = "a@b.example",
+				  .arrived = T0, .recipients = &to, .n_recipients = 1};
+	struct store_body *b = store_body_begin(w->store, NULL, NULL);
+	static const char some[1000];
+
+	for (size_t i = 0; i < octets; i += sizeof(some))
+		(void)!store_body_append(b, span_of(some, sizeof(some)));
+	store_enqueue(w->store, &m, b, on_done, w);
+	io_loop_run(w->loop);
+	return w->result;
+}
+
+static uint64_t count(struct world *w)
+{
+	store_count(w->store, T0, on_counts, w);
+	io_loop_run(w->loop);
+	assert_int_equal(w->result, 0);
+	return w->counts.messages;
+}
+
+static int complete(struct world *w)
+{
+	struct store_outcome o = {.state = STORE_DELIVERED};
+	struct store_completion c = {.key = w->parcel.key, .fence = w->parcel.fence, .now = T0,
+				     .outcomes = &o, .n_outcomes = 1};
+
+	store_complete(w->store, &c, NULL, NULL, on_done, w);
+	io_loop_run(w->loop);
+	return w->result;
+}
+
+static void claim(struct world *w)
+{
+	store_claim(w->store, "one.example", 1, T0, usec_seconds(100), on_parcels, w);
+	io_loop_run(w->loop);
+	assert_int_equal(w->result, 0);
+	assert_true(w->parcel.fence != 0);
+}
+
+static void a_full_disk_is_said_and_passes(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(put(w, 1, 4000), 0);
+	claim(w);
+	full = true;
+	assert_int_equal(put(w, 2, 4000), -ENOSPC);
+	assert_int_equal(put(w, 3, 200000), -ENOSPC);
+	assert_int_equal(complete(w), -ENOSPC);
+	assert_int_equal(count(w), 1);
+	assert_false(store_stats(w->store).broken);
+	full = false;
+	assert_int_equal(put(w, 2, 4000), 0);
+	assert_int_equal(put(w, 3, 200000), 0);
+	assert_int_equal(count(w), 3);
+	/* The lease stood. */
+	assert_int_equal(complete(w), 0);
+	assert_int_equal(count(w), 2);
+}
+
+/* No second fsync is believed: nothing is promised until all is written anew and checked. */
+static void a_failed_fsync_ends_the_writer_until_it_is_checked(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(put(w, 1, 4000), 0);
+	claim(w);
+	fsync_fails = true;
+	assert_int_equal(put(w, 2, 4000), -EIO);
+	fsync_fails = false;
+	assert_int_equal(put(w, 3, 4000), -EIO);
+	assert_true(store_stats(w->store).broken);
+	assert_int_equal(complete(w), -EIO);
+	assert_int_equal(count(w), 1);
+	usleep(2100 * 1000);
+	/* Under its id: whether the first try has come through or not. */
+	assert_true(put(w, 2, 4000) >= 0);
+	assert_false(store_stats(w->store).broken);
+	assert_int_equal(put(w, 3, 4000), 0);
+	assert_int_equal(count(w), 3);
+	assert_int_equal(complete(w), 0);
+	assert_int_equal(count(w), 2);
+}
+
+static void a_failed_fsync_of_a_large_body_is_said(void **state)
+{
+	struct world *w = *state;
+
+	fsync_fails = true;
+	assert_int_equal(put(w, 1, 200000), -EIO);
+	fsync_fails = false;
+	assert_int_equal(count(w), 0);
+	assert_int_equal(put(w, 1, 200000), 0);
+}
+
+int main(void)
+{
+#define WITH_STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		WITH_STORE(a_full_disk_is_said_and_passes),
+		WITH_STORE(a_failed_fsync_ends_the_writer_until_it_is_checked),
+		WITH_STORE(a_failed_fsync_of_a_large_body_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
