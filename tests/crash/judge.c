@@ -125,8 +125,7 @@ static void on_list(void *arg, int result, const struct store_parcel *list, size
 		j->after = list[i].key;
 		j->tally.found++;
 		if (k == NULL)
-			result = err_set(j->e, -1, "%s: nobody stored it",
-					 list[i].message.id.text);
+			result = err_set(j->e, -1, "%s: nobody stored it", list[i].message.id.text);
 		else if (k->found & bit)
 			result = err_set(j->e, -1, "%s %s: twice", k->id.text, list[i].hop);
 		else if (k->delivered & bit)

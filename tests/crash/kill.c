@@ -15,7 +15,7 @@ enum {
 static int one_round(const char *program, const char *directory, const char *notes, unsigned seed,
 		     struct tally *t)
 {
-	struct timespec wait = {.tv_nsec = 1000 * (rand() % 25000)};
+	struct timespec wait = {.tv_nsec = 1000 * (rand() % 60000)};
 	struct err e;
 	char text[20];
 	pid_t child = fork();
@@ -59,7 +59,13 @@ int kill_rounds(const char *program, unsigned rounds, unsigned seed)
 			require(system(command) == 0);
 		}
 	}
-	printf("kill -9: %u rounds, %zu accepted, 0 lost, %zu parcels recorded as delivered, none of "
+	if (sum.stored < rounds) {
+		fprintf(stderr, "only %zu messages in %u rounds: nothing is proven\n",
+			(size_t)sum.stored, rounds);
+		return 1;
+	}
+	printf("kill -9: %u rounds, %zu accepted, 0 lost, %zu parcels recorded as delivered, none "
+	       "of "
 	       "them back\n",
 	       rounds, (size_t)sum.stored, (size_t)sum.delivered);
 	return 0;

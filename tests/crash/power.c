@@ -32,8 +32,8 @@ struct event {
 
 /* An inode. */
 struct file {
-	struct buf disk;        /* what is on the disk for certain */
-	size_t pending[20000];  /* events since its fsync */
+	struct buf disk;       /* what is on the disk for certain */
+	size_t pending[20000]; /* events since its fsync */
 	size_t n_pending;
 };
 
@@ -225,7 +225,8 @@ static void write_file(struct power *w, struct file *f, const char *path, int mo
 		}
 		for (size_t at = 0; fate == 2 && at < e->r.n; at += SECTOR)
 			if (rand() % 2 == 0)
-				apply(&b, e, at, e->r.n - at < SECTOR ? (size_t)e->r.n - at : SECTOR);
+				apply(&b, e, at,
+				      e->r.n - at < SECTOR ? (size_t)e->r.n - at : SECTOR);
 	}
 	require(fwrite(b.p, 1, b.n, out) == b.n);
 	fclose(out);

@@ -78,7 +78,8 @@ static void store_next(struct session *s)
 	struct worker *w = s->worker;
 	struct store_recipient to[3];
 	char hop[3][16];
-	struct store_message m = {.from = "a@b.example", .arrived = io_unix_now(), .recipients = to};
+	struct store_message m = {
+		.from = "a@b.example", .arrived = io_unix_now(), .recipients = to};
 	struct store_body *b;
 	size_t size = draw(w, 10) == 0 ? STORE_BODY_MEMORY + draw(w, 100000) : draw(w, 9000);
 	unsigned first = draw(w, HOPS);
@@ -127,8 +128,11 @@ static void on_claimed(void *arg, int result, const struct store_parcel *list, s
 	require(result == 0);
 	for (size_t i = 0; i < n; i++) {
 		struct store_outcome o = {.state = STORE_DELIVERED};
-		struct store_completion c = {.key = list[i].key, .fence = list[i].fence,
-					     .now = io_unix_now(), .outcomes = &o, .n_outcomes = 1};
+		struct store_completion c = {.key = list[i].key,
+					     .fence = list[i].fence,
+					     .now = io_unix_now(),
+					     .outcomes = &o,
+					     .n_outcomes = 1};
 		struct parcel *p;
 
 		/* Some are left, so that there is something to lose. */

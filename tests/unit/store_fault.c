@@ -114,8 +114,11 @@ static int put(struct world *w, unsigned n, size_t octets)
 {
 	static const struct store_recipient to = {.path = "x@one.example", .hop = "one.example"};
 	uint8_t random[STORE_ID_RANDOM] = {[7] = (uint8_t)n};
-	struct store_message m = {.id = store_id_make(T0, random), .from = "a@b.example",
-				  .arrived = T0, .recipients = &to, .n_recipients = 1};
+	struct store_message m = {.id = store_id_make(T0, random),
+				  .from = "a@b.example",
+				  .arrived = T0,
+				  .recipients = &to,
+				  .n_recipients = 1};
 	struct store_body *b = store_body_begin(w->store, NULL, NULL);
 	static const char some[1000];
 
@@ -137,8 +140,11 @@ static uint64_t count(struct world *w)
 static int complete(struct world *w)
 {
 	struct store_outcome o = {.state = STORE_DELIVERED};
-	struct store_completion c = {.key = w->parcel.key, .fence = w->parcel.fence, .now = T0,
-				     .outcomes = &o, .n_outcomes = 1};
+	struct store_completion c = {.key = w->parcel.key,
+				     .fence = w->parcel.fence,
+				     .now = T0,
+				     .outcomes = &o,
+				     .n_outcomes = 1};
 
 	store_complete(w->store, &c, NULL, NULL, on_done, w);
 	io_loop_run(w->loop);

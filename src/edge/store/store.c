@@ -19,6 +19,9 @@ struct store_op *store_op_new(struct store *s, enum store_kind kind, void *arg)
 void store_op_free(struct store_op *op)
 {
 	buf_done(&op->bytes.memory);
+	/* Of the others it is the body's. */
+	if (op->kind == STORE_OP_ENQUEUE || op->kind == STORE_OP_COMPLETE)
+		free(op->bytes.file);
 	arena_done(&op->arena);
 	free(op);
 }
