@@ -31,7 +31,7 @@ struct world {
 
 static void start(struct world *w)
 {
-	struct store_options o = {.directory = w->directory, .body_max = 1 << 20};
+	struct store_options o = {.directory = w->directory, .body_max = 1 << 21};
 	struct err e = {.code = 0};
 
 	w->loop = io_loop_new();
@@ -148,8 +148,12 @@ static int put(struct world *w, const struct store_message *m, size_t octets)
 	for (size_t i = 0; i < octets; i++) {
 		uint8_t c = (uint8_t)(i * 7 + i / 251);
 
-		if (store_body_append(b, span_of(&c, 1)) < 0)
+		int r = store_body_append(b, span_of(&c, 1));
+
+		if (r < 0)
 			break;
+		if (r == 1)
+			io_loop_run(w->loop); /* until all is written */
 	}
 	store_enqueue(w->store, m, b, on_done, w);
 	await(w);
@@ -272,7 +276,7 @@ static void an_id_is_stored_once(void **state)
 static void bodies_come_back_whole(void **state)
 {
 	static const size_t sizes[] = {0,      1,      STORE_BODY_MEMORY, STORE_BODY_MEMORY + 1,
-				       300000, 1 << 20};
+				       300000, 1 << 21};
 	struct world *w = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -305,7 +309,7 @@ static void bodies_come_back_whole(void **state)
 		assert_int_equal(count_files(w), 0);
 	}
 	struct store_message m = message(99, one, 1);
-	assert_int_equal(put(w, &m, (1 << 20) + 1), -EMSGSIZE);
+	assert_int_equal(put(w, &m, (1 << 21) + 1), -EMSGSIZE);
 	assert_int_equal(count_messages(w), 0);
 	store_body_open(w->store, 1 << 13, on_body, w);
 	await(w);
@@ -474,6 +478,34 @@ static void what_is_forgotten_is_not_answered(void **state)
 	assert_int_equal(count_files(w), 0);
 }
 
+/* At the limits of what may wait. */
+static void what_waits_is_bounded(void **state)
+{
+	struct world *w = *state;
+	struct store_message m = message(1, one, 1);
+	static const uint8_t some[4096];
+	struct store_body *b = store_body_begin(w->store, NULL, NULL);
+	int r = 0;
+	size_t n = 0, waits = 0;
+
+	/* No turn of the loop: what is written is not yet known to be. */
+	for (; (r = store_body_append(b, span_of(some, sizeof(some)))) >= 0; n += sizeof(some))
+		waits += r == 1;
+	assert_int_equal(r, -ENOBUFS);
+	assert_true(waits > 0);
+	store_enqueue(w->store, &m, b, on_done, w);
+	await(w);
+	assert_int_equal(w->result, r);
+	for (int i = 0; i < STORE_PENDING_MAX; i++)
+		store_extend(w->store, 1, 1, T0, NULL, NULL);
+	store_enqueue(w->store, &m, store_body_begin(w->store, NULL, NULL), on_done, w);
+	await(w);
+	assert_int_equal(w->result, -EBUSY);
+	assert_int_equal(put(w, &m, 10), 0);
+	assert_int_equal(count_messages(w), 1);
+	assert_int_equal(count_files(w), 0);
+}
+
 static void ids_sort_by_time(void **state)
 {
 	static const uint8_t high[STORE_ID_RANDOM] = {255, 255, 255, 255, 255, 255, 255, 255};
@@ -504,6 +536,7 @@ int main(void)
 		WITH_STORE(an_administrator_acts_on_what_fits),
 		WITH_STORE(a_second_process_is_refused),
 		WITH_STORE(a_file_without_a_message_goes_at_start),
+		WITH_STORE(what_waits_is_bounded),
 		WITH_STORE(what_is_forgotten_is_not_answered),
 	};
 

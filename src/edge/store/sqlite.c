@@ -12,6 +12,9 @@
 enum {
 	CHECKPOINT_PAGES = 1000,   /* of the log: then it is moved into the database */
 	LOG_PAGES_MAX = 16 * 1024, /* then it is cut, waiting for readers */
+	FREE_PAGES =
+		16 * 1024, /* of the database: what is above is given back, so many at a time: */
+	FREE_STEP = 256,
 	RETRY_SECONDS = 2,
 };
 
@@ -258,6 +261,12 @@ static int open_writer(struct store_engine *e, struct err *err)
 		    "PRAGMA cache_size=-16384; PRAGMA secure_delete=OFF;",
 		    NULL, NULL, NULL) != SQLITE_OK)
 		return fail(err, e->db, e->directory, "set up");
+	/* The pragma says what it could do, not that it could not. */
+	if (number(e->db, "SELECT journal_mode='wal' FROM pragma_journal_mode") != 1 ||
+	    number(e->db, "PRAGMA synchronous") != 2)
+		return err_set(err, -EIO,
+			       "queue in %s: this file system cannot hold a write-ahead log",
+			       e->directory);
 	/* The log stays when we end: to remove and make it is more that can be cut in two. */
 	sqlite3_file_control(e->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
 	r = migrate(e, err);
@@ -549,6 +558,14 @@ struct store_op *store_sqlite_write(struct store_engine *e, struct store_op **li
 	return first;
 }
 
+static int give_back(struct store_engine *e)
+{
+	char sql[60];
+
+	snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)", FREE_STEP);
+	return sqlite3_exec(e->db, sql, NULL, NULL, NULL);
+}
+
 void store_sqlite_tidy(struct store_engine *e)
 {
 	int mode = e->wal_pages > LOG_PAGES_MAX ? SQLITE_CHECKPOINT_TRUNCATE
@@ -559,6 +576,8 @@ void store_sqlite_tidy(struct store_engine *e)
 		return;
 	r = sqlite3_wal_checkpoint_v2(e->db, NULL, mode, NULL, NULL);
 	e->wal_pages = 0;
+	if (r == SQLITE_OK && number(e->db, "PRAGMA freelist_count") > FREE_PAGES)
+		r = give_back(e);
 	if (r != SQLITE_OK && (r & 0xff) != SQLITE_BUSY && (r & 0xff) != SQLITE_FULL)
 		break_down(e);
 }

@@ -41,7 +41,7 @@ enum {
 	STORE_RECIPIENTS_MAX = 5000,     /* of one message */
 	STORE_BODY_MEMORY = 64 * 1024,   /* larger bodies go to a file: docs/decisions/0030 */
 	STORE_BODY_PENDING = 256 * 1024, /* append says "wait" above it */
-	STORE_PENDING_MAX = 20000,       /* requests without an answer */
+	STORE_PENDING_MAX = 20000,       /* requests without an answer; then -EBUSY */
 	STORE_CLAIM_MAX = 1000,          /* parcels of one claim, hops or parcels of one list */
 	STORE_TEXT_MAX = 2048,           /* a status, reply or detail is cut there */
 };
@@ -209,9 +209,9 @@ struct store_completion {
 
 /*
  * What an attempt did. With `notice` (a DSN; `body` taken over) both are recorded together or not
- * at all. The parcel goes when no recipient is open, the message with its last parcel. -ESTALE:
- * nothing was recorded, and another may have it. After -EIO or -ENOSPC nothing is recorded and the
- * lease stands: try again.
+ * at all (1: a message of the notice's id was there). The parcel goes when no recipient is open,
+ * the message with its last parcel. -ESTALE: nothing was recorded, and another may have it. After
+ * -EIO or -ENOSPC nothing is recorded and the lease stands: try again.
  */
 uint64_t store_complete(struct store *s, const struct store_completion *c,
 			const struct store_message *notice, struct store_body *body,
@@ -249,10 +249,16 @@ enum store_action {
 	STORE_REMOVE, /* without a DSN; a claim that runs is lost */
 };
 
-/* On all parcels that fit, in one go; the answer is how many. */
+/*
+ * On all parcels that fit; the answer is how many. In slices, so that the queue goes on beside it:
+ * after an error some may be done.
+ */
 uint64_t store_act(struct store *s, enum store_action a, const struct store_filter *f, usec_t now,
 		   store_done_fn *fn, void *arg);
-/* In order of key (oldest first), those after the key `after` (0: from the start). */
+/*
+ * In order of key (oldest first), those after the key `after` (0: from the start). The end is an
+ * empty list: one of less than `max` may have been cut for its size.
+ */
 uint64_t store_list(struct store *s, const struct store_filter *f, uint64_t after, size_t max,
 		    store_parcels_fn *fn, void *arg);
 
