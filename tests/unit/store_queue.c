@@ -432,6 +432,20 @@ static void a_second_process_is_refused(void **state)
 	assert_non_null(strstr(e.text, "another process"));
 }
 
+static void nobody_else_may_read_it(void **state)
+{
+	static const char *const names[] = {"", "/queue", "/queue-wal", "/queue-shm", "/large"};
+	struct world *w = *state;
+	struct stat st;
+	char path[100];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s%s", w->directory, names[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 077, 0);
+	}
+}
+
 static void a_file_without_a_message_goes_at_start(void **state)
 {
 	struct world *w = *state;
@@ -535,6 +549,7 @@ int main(void)
 		WITH_STORE(a_notice_is_stored_with_its_cause),
 		WITH_STORE(an_administrator_acts_on_what_fits),
 		WITH_STORE(a_second_process_is_refused),
+		WITH_STORE(nobody_else_may_read_it),
 		WITH_STORE(a_file_without_a_message_goes_at_start),
 		WITH_STORE(what_waits_is_bounded),
 		WITH_STORE(what_is_forgotten_is_not_answered),

@@ -340,6 +340,14 @@ static int open_directory(struct store_engine *e, struct err *err)
 		return err_set(err, -errno, "queue in %s: %s", d, strerror(errno));
 	e->lock = openat(fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	r = e->lock < 0 || flock(e->lock, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	/* SQLite would leave its mode to the umask; its log gets the mode of the database. */
+	if (r == 0) {
+		int queue = openat(fd, "queue", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+		r = queue < 0 || fchmod(queue, 0600) < 0 ? -errno : 0;
+		if (queue >= 0)
+			close(queue);
+	}
 	if (r == 0 && mkdirat(fd, "large", 0700) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r == 0) {
