@@ -272,11 +272,14 @@ def test_wildcard_certificate(site: Site, daneway: Daneway) -> None:
                             cert=site.certificate("*.sts.example")))) == GOOD_SET
 
 
-def test_system_cas(site: Site, daneway: Daneway) -> None:
+def test_system_cas(site: Site, daneway: Daneway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --ca-file the lab's CA is nobody's; one that cannot be read is our own trouble."""
     site.run(daneway, body=GOOD)
     _, result = check(daneway, site.world, DOMAIN)
     assert "sts.certificate" in sts(result)
+    monkeypatch.setenv("DANEWAY_CA_FILE", str(site.ca_file))
+    _, result = check(daneway, site.world, DOMAIN)
+    assert set(sts(result)) == GOOD_SET
     _, result = check(daneway, site.world, DOMAIN, "--ca-file", "/nowhere.pem")
     assert sts(result)["sts.unknown"]["status"] == "skip", result
 

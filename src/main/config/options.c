@@ -358,6 +358,12 @@ static int from_environment(struct config *c, const struct option_entry *o, cons
 	return ret;
 }
 
+/* Those of every command, and two that are of the place where the program runs, too. */
+static bool is_in_environment(const struct option_entry *o)
+{
+	return o->commands == CONFIG_ANY || o->offset == AT(helo) || o->offset == AT(ca_file);
+}
+
 int config_from_environment(struct config *c, struct err *e)
 {
 	bool resolver = is_given(c, &c->root_hints) || is_given(c, &c->forward);
@@ -366,8 +372,7 @@ int config_from_environment(struct config *c, struct err *e)
 		const struct option_entry *o = &options[i];
 		const char *value = NULL;
 
-		if (takes_value(o) && (o->commands == CONFIG_ANY || o->offset == AT(helo)) &&
-		    (c->given >> i & 1) == 0)
+		if (takes_value(o) && is_in_environment(o) && (c->given >> i & 1) == 0)
 			value = environment(o->name);
 		if (value == NULL ||
 		    (resolver && (o->offset == AT(root_hints) || o->offset == AT(forward))))

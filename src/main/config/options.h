@@ -94,8 +94,8 @@ int config_parse(struct config *c, int argc, char **argv, enum config_command co
 
 /*
  * What the command line left open, from the environment: only options that stand before the command
- * too, and --helo. -EINVAL: one line in `e`. --root-hints and --forward exclude each other, so one
- * of them given above silences both below.
+ * too, --helo and --ca-file. -EINVAL: one line in `e`. --root-hints and --forward exclude each
+ * other, so one of them given above silences both below.
  */
 int config_from_environment(struct config *c, struct err *e) _mustcheck_;
 
