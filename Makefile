@@ -1,11 +1,11 @@
 # A short front of Meson. `make` leaves the program at build/daneway.
 #   make test    everything, from unit to system; ends with "N passed, N failed"
 #   make demo    the main job on a private internet
-#   make bench | conformance | crash | format | install | clean
+#   make bench | conformance | crash | tester | format | install | clean
 # What is missing is installed from Debian's packages (scripts/install-deps; NO_INSTALL=1: not).
 BUILD = build
 
-.PHONY: all deps test demo bench conformance crash format install clean
+.PHONY: all deps test demo bench conformance crash tester format install clean
 .NOTPARALLEL:
 
 all: deps $(BUILD)/build.ninja
@@ -36,6 +36,10 @@ conformance: all
 crash: all
 	@$(BUILD)/tests/crash/crash_store kill 2000
 	@$(BUILD)/tests/crash/crash_store power $(CURDIR)/$(BUILD)/tests/crash/libdisk.so 5000
+
+tester: all
+	@scripts/install-deps lab test
+	@tests/tester/run
 
 format:
 	@scripts/check-format --write

@@ -27,6 +27,12 @@ SERVERS: dict[str, list[str]] = {
     "bind": ["bind9", "bind9-dnsutils", "bind9-utils", "bind9-libs"],
     "unbound": ["unbound"],
 }
+# Other testers, for docs/tester.md: fetched only by `make tester`.
+TOOLS: dict[str, list[str]] = {
+    "danetool": ["gnutls-bin", "libgnutls-dane0"],
+    "dnsviz": ["dnsviz", "python3-pygraphviz", "python3-m2crypto", "graphviz"],
+    "ldns-dane": ["ldnsutils"],
+}
 # What their scripts would want; the lab starts the daemons itself.
 LIBRARY = re.compile(r"^lib")
 
@@ -68,11 +74,15 @@ def _depends(package: str) -> list[list[str]]:
     return groups
 
 
+def _wanted(server: str) -> list[str]:
+    return SERVERS.get(server) or TOOLS[server]
+
+
 def closure(server: str) -> tuple[list[str], list[str]]:
     """The packages to unpack for a server (its own, and libraries that the system lacks), and those
     that the system has and the server relies on."""
-    installed = _installed()
-    todo, chosen, relied = list(SERVERS[server]), list(SERVERS[server]), []
+    installed, wanted = _installed(), _wanted(server)
+    todo, chosen, relied = list(wanted), list(wanted), []
     while todo:
         for group in _depends(todo.pop()):
             present = [alt for alt in group if alt in installed or alt in chosen]
@@ -103,7 +113,7 @@ def _stamp(server: str) -> dict[str, list[str]]:
 def _complete(server: str, installed: set[str]) -> bool:
     stamp = _stamp(server)
     # A cache may be carried to a machine with fewer libraries.
-    return stamp.get("wanted") == SERVERS[server] and installed.issuperset(stamp["relied"])
+    return stamp.get("wanted") == _wanted(server) and installed.issuperset(stamp["relied"])
 
 
 def _unpack(server: str) -> None:
@@ -126,14 +136,14 @@ def _unpack(server: str) -> None:
     for name in names:
         _output("dpkg-deb", "-x", str(debs / name), str(fresh))
     (fresh / ".complete").write_text(json.dumps(
-        {"wanted": SERVERS[server], "debs": names, "relied": relied}))
+        {"wanted": _wanted(server), "debs": names, "relied": relied}))
     shutil.rmtree(debs)
     shutil.rmtree(root / server, ignore_errors=True)
     fresh.rename(root / server)
 
 
 def fetch(servers: list[str] | None = None) -> None:
-    """Makes sure that the servers (default: all) are in the cache."""
+    """Makes sure that the servers (default: all of SERVERS) are in the cache."""
     root = cache_dir()
     root.mkdir(parents=True, exist_ok=True)
     installed = _installed()
@@ -146,14 +156,14 @@ def fetch(servers: list[str] | None = None) -> None:
 
 def versions() -> dict[str, str]:
     """Package file names as unpacked, for reports."""
-    return {server: name for server in SERVERS for name in _stamp(server).get("debs", [])
-            if name.startswith(SERVERS[server][0] + "_")}
+    return {server: name for server in [*SERVERS, *TOOLS] for name in _stamp(server).get("debs", [])
+            if name.startswith(_wanted(server)[0] + "_")}
 
 
 def library_dirs(root: Path) -> list[Path]:
     """Directories with shared libraries of all unpacked servers below root."""
     dirs: list[Path] = []
-    for server in SERVERS:
+    for server in [*SERVERS, *TOOLS]:
         lib = root / server
         if not (lib / ".complete").exists():
             continue
