@@ -236,7 +236,8 @@ def test_time_is_over(two: Two, daneway: Daneway) -> None:
     begin = time.monotonic()
     _, result = check(daneway, two.world, "two.example", "--timeout", "4", "--dns-timeout", "9")
     assert time.monotonic() - begin < 8
-    assert result["verdict"] == "dane"
+    # Whether the decision itself has its answers by then is chance: one server of two is silent.
+    assert result["verdict"] in ("dane", "unknown")
     assert ids(result) & {"servers.unfinished", "dnssec.limit"}
 
 
