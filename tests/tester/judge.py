@@ -18,7 +18,7 @@ ALARM: dict[str, Callable[[Ran], bool]] = {
     "ldns-dane": lambda ran: any(ran.codes),
     "danetool": lambda ran: any(ran.codes),
     # `grok -l warning` prints nothing but errors, warnings and their places.
-    "dnsviz": lambda ran: any(ran.codes) or '"errors"' in ran.text or '"warnings"' in ran.text,
+    "dnsviz": lambda ran: any(ran.codes) or bool(re.search(r"^\{", ran.text, re.M)),
     "delv": lambda ran: bool(re.search(r"resolution failed: (?!ncache)|unsigned answer|timed out",
                                        ran.text)) or _denied(ran.text),
 }

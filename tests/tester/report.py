@@ -33,7 +33,7 @@ must be the whole record, and the right one. The patterns are ours, written with
 
 How they are run: daneway from the lab's root hints. posttls-finger (`-l dane`), ldns-dane and danetool
 through a validating Unbound; the last two, which test a host, for each MX host. ldns-dane has no
-STARTTLS: it is given the chain that `openssl s_client` got, for each address. dnsviz (`probe -A`,
+STARTTLS: it is given the chain that `openssl s_client` got, for each address. dnsviz (`probe -A -a .`,
 `grok -l warning`) from the lab's root hints, MX, addresses and TLSA. delv (`+cd`, so that the resolver
 hides nothing) for the same. Debian 12's dnsviz does not start `grok` with Debian 12's pygraphviz 1.7,
 where it looks for a version that has moved; it is told the version. posttls-finger prints the digests

@@ -217,7 +217,7 @@ class Dnsviz(Tool):
         for host in entry.hosts:
             asked += [("A,AAAA", host), ("TLSA", f"_25._tcp.{host}")]
         for types, name in asked:   # in one probe it would skip some of them
-            probed, words = Ran(), ["probe", "-A", "-d", "1", "-R", types, name]
+            probed, words = Ran(), ["probe", "-A", "-a", ".", "-d", "1", "-R", types, name]
             data = run(probed, [*self.argv, *words], "", env=self.env)
             run(ran, [*self.argv, "grok", "-l", "warning", "-t", self.keys],
                 f"dnsviz {' '.join(words)} | dnsviz grok -l warning -t KEYS", stdin=data,
