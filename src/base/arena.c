@@ -85,6 +85,11 @@ char *arena_strdup(struct arena *a, const char *s)
 	return arena_text(a, span_text(s));
 }
 
+const char *arena_keep(struct arena *a, const char *s)
+{
+	return s != NULL ? arena_strdup(a, s) : NULL;
+}
+
 char *arena_printf(struct arena *a, const char *format, ...)
 {
 	va_list args;

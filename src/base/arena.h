@@ -19,6 +19,7 @@ void arena_done(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_calloc(struct arena *a, size_t n, size_t size);
 char *arena_strdup(struct arena *a, const char *s);
+const char *arena_keep(struct arena *a, const char *s); /* the same; NULL stays NULL */
 /* A copy with a NUL behind it that the span does not count. */
 struct span arena_dup(struct arena *a, struct span s);
 char *arena_text(struct arena *a, struct span s);

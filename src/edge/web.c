@@ -388,7 +388,7 @@ struct web *web_new(struct io_loop *l, const struct web_config *c)
 	w->most = c->fetches > 0 ? c->fetches : WEB_FETCHES;
 	if (w->most > descriptors && descriptors > 0)
 		w->most = descriptors;
-	w->ca_file = c->ca_file != NULL ? arena_strdup(&w->arena, c->ca_file) : NULL;
+	w->ca_file = arena_keep(&w->arena, c->ca_file);
 	w->timer = io_timer_new(l, on_timer, w);
 	w->next = io_timer_new(l, begin_next, w);
 	w->multi = curl_multi_init();

@@ -77,7 +77,7 @@ const struct dane_answer *dane_answer_copy(struct arena *a, const struct dane_an
 	out->records = records;
 	out->n_records = n;
 	out->aliases = aliases;
-	out->why = in->why != NULL ? arena_strdup(a, in->why) : NULL;
+	out->why = arena_keep(a, in->why);
 	/* An answer with no record is no answer with records. */
 	if (usable && in->content == DANE_RECORDS && n == 0)
 		out->content = DANE_NODATA;

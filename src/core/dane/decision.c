@@ -503,7 +503,7 @@ struct dane_decider *dane_decider_new(const struct dane_request *r)
 	d->request = *r;
 	d->request.domain = arena_strdup(&d->arena, r->domain);
 	d->request.next_hop = arena_strdup(&d->arena, r->next_hop);
-	d->request.own_name = r->own_name != NULL ? arena_strdup(&d->arena, r->own_name) : NULL;
+	d->request.own_name = arena_keep(&d->arena, r->own_name);
 	d->last = &d->first;
 	d->no_tlsa = "DANE is off for this destination";
 	d->out.mx_security = DANE_UNASKED;

@@ -423,7 +423,7 @@ static void on_validator(void *arg, const struct dane_answer *answer)
 
 	l->question = NULL;
 	l->validator = answer->security;
-	l->validator_why = answer->why != NULL ? arena_strdup(&c->arena, answer->why) : NULL;
+	l->validator_why = arena_keep(&c->arena, answer->why);
 	c->pending--;
 	if (c->pending == 0)
 		check_chain_advance(c);

@@ -25,11 +25,6 @@ size_t check_chain_zones(const struct check_chain *c)
 	return n;
 }
 
-static const char *keep(struct arena *a, const char *text)
-{
-	return text != NULL ? arena_strdup(a, text) : NULL;
-}
-
 static const struct dns_rr *copy_records(struct arena *a, const struct dns_rr *from, size_t n)
 {
 	struct dns_rr *list = arena_calloc(a, n, sizeof(*list));
@@ -53,9 +48,9 @@ struct check_trust check_trust_copy(struct arena *a, const struct check_trust *t
 						 arena_strdup(a, t->roots[i].address)};
 	copy.roots = servers;
 	copy.anchors = copy_records(a, t->anchors, t->n_anchors);
-	copy.top = keep(a, t->top);
-	copy.above = keep(a, t->above);
-	copy.why = keep(a, t->why);
+	copy.top = arena_keep(a, t->top);
+	copy.above = arena_keep(a, t->above);
+	copy.why = arena_keep(a, t->why);
 	copy.keys = copy_records(a, t->keys, t->n_keys);
 	return copy;
 }

@@ -318,7 +318,7 @@ struct check_diagnosis check_diagnose(const struct dane_tlsa *record, bool aside
 		t.depth = DEPTH_MAX;
 	d = diagnose(&t, aside);
 	d.sentence = arena_strdup(a, d.sentence);
-	d.as = d.as != NULL ? arena_strdup(a, d.as) : NULL;
+	d.as = arena_keep(a, d.as);
 	arena_done(&scratch);
 	return d;
 }

@@ -188,21 +188,16 @@ struct check_finding *check_add(struct check_tree *t, struct check_finding *pare
 	return hang(t, parent, f);
 }
 
-static const char *keep(struct check_tree *t, const char *text)
-{
-	return text != NULL ? arena_strdup(&t->arena, text) : NULL;
-}
-
 struct check_finding *check_tree_copy(struct check_tree *t, struct check_finding *parent,
 				      const struct check_finding *f)
 {
 	struct check_finding *copy = arena_alloc(&t->arena, sizeof(*copy));
 
 	copy->kind = f->kind;
-	copy->subject = keep(t, f->subject);
-	copy->title = keep(t, f->title);
-	copy->detail = keep(t, f->detail);
-	copy->fix = keep(t, f->fix);
+	copy->subject = arena_keep(&t->arena, f->subject);
+	copy->title = arena_keep(&t->arena, f->title);
+	copy->detail = arena_keep(&t->arena, f->detail);
+	copy->fix = arena_keep(&t->arena, f->fix);
 	return hang(t, parent, copy);
 }
 

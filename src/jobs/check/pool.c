@@ -223,20 +223,15 @@ static struct smtp_answer copy_answer(struct arena *a, struct smtp_answer answer
 	return answer;
 }
 
-static const char *copy(struct arena *a, const char *text)
-{
-	return text != NULL ? arena_strdup(a, text) : NULL;
-}
-
 struct probe_report check_report_copy(struct arena *a, const struct probe_report *r)
 {
 	struct probe_report c = *r;
 
 	c.verdict = NULL;
-	c.connect_error = copy(a, r->connect_error);
-	c.tls_version = copy(a, r->tls_version);
-	c.tls_cipher = copy(a, r->tls_cipher);
-	c.smtp.text = copy(a, r->smtp.text);
+	c.connect_error = arena_keep(a, r->connect_error);
+	c.tls_version = arena_keep(a, r->tls_version);
+	c.tls_cipher = arena_keep(a, r->tls_cipher);
+	c.smtp.text = arena_keep(a, r->smtp.text);
 	c.smtp.reply = copy_answer(a, r->smtp.reply);
 	c.smtp.starttls_reply = copy_answer(a, r->smtp.starttls_reply);
 	return c;

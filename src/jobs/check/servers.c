@@ -16,9 +16,9 @@ struct check_servers *check_servers_new(const struct check_chain *c, unsigned de
 	check_chain_report(c, &s->tree, NULL, detail);
 	s->n_zones = check_chain_zones(c);
 	s->n_addresses = check_chain_addresses(c);
-	s->stopped = stopped != NULL ? arena_strdup(&s->arena, stopped) : NULL;
+	s->stopped = arena_keep(&s->arena, stopped);
 	s->signatures_end = check_chain_signatures_end(c, &record);
-	s->signatures_over = record != NULL ? arena_strdup(&s->arena, record) : NULL;
+	s->signatures_over = arena_keep(&s->arena, record);
 	s->n_answers = check_chain_tlsa(c, &s->arena, &s->answers);
 	if (s->n_answers > CHECK_SERVERS_ANSWERS_MAX)
 		s->n_answers = CHECK_SERVERS_ANSWERS_MAX;
@@ -36,11 +36,6 @@ struct check_servers *check_servers_unfinished(const char *why)
 	return s;
 }
 
-static const char *keep(struct check_servers *s, const char *text)
-{
-	return text != NULL ? arena_strdup(&s->arena, text) : NULL;
-}
-
 struct check_servers *check_servers_copy(const struct check_servers *from)
 {
 	struct check_servers *s = xcalloc(1, sizeof(*s));
@@ -54,23 +49,24 @@ struct check_servers *check_servers_copy(const struct check_servers *from)
 	s->n_zones = from->n_zones;
 	s->n_addresses = from->n_addresses;
 	s->unfinished = from->unfinished;
-	s->stopped = keep(s, from->stopped);
+	s->stopped = arena_keep(&s->arena, from->stopped);
 	s->signatures_end = from->signatures_end;
-	s->signatures_over = keep(s, from->signatures_over);
+	s->signatures_over = arena_keep(&s->arena, from->signatures_over);
 	for (size_t i = 0; i < from->n_answers; i++) {
 		const struct check_chain_answer *a = &from->answers[i];
 
 		answers[i] = (struct check_chain_answer){
-			.owner = keep(s, a->owner),
-			.host = keep(s, a->host),
-			.servers = keep(s, a->servers),
+			.owner = arena_keep(&s->arena, a->owner),
+			.host = arena_keep(&s->arena, a->host),
+			.servers = arena_keep(&s->arena, a->servers),
 			.answer = dane_answer_copy(&s->arena, a->answer),
 		};
 	}
 	for (size_t i = 0; i < from->n_hidden; i++)
-		hidden[i] = (struct check_chain_hidden){keep(s, from->hidden[i].owner),
-							keep(s, from->hidden[i].above),
-							keep(s, from->hidden[i].servers)};
+		hidden[i] =
+			(struct check_chain_hidden){arena_keep(&s->arena, from->hidden[i].owner),
+						    arena_keep(&s->arena, from->hidden[i].above),
+						    arena_keep(&s->arena, from->hidden[i].servers)};
 	s->answers = answers;
 	s->n_answers = from->n_answers;
 	s->hidden = hidden;

@@ -66,9 +66,7 @@ struct js *check_servers_save(const struct check_servers *s)
 
 static const char *keep(struct check_servers *s, const struct js *v)
 {
-	const char *text = js_text(v);
-
-	return text != NULL ? arena_strdup(&s->arena, text) : NULL;
+	return arena_keep(&s->arena, js_text(v));
 }
 
 static int read_answers(struct check_servers *s, const struct js *list)
