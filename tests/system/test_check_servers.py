@@ -134,7 +134,8 @@ def test_one_bad_server(two: Two, daneway: Daneway, rule: Rule, identity: str, w
     """The validator goes on to the other server, so the verdict stays; the server is named, and
     how to mend it."""
     two.rules(rule)
-    _, result = check(daneway, two.world, "two.example", "--dns-timeout", "1.5")
+    # The resolver may take the bad server again and again: time enough to come to the other one.
+    _, result = check(daneway, two.world, "two.example", "--dns-timeout", "5", "--timeout", "16")
     assert result["verdict"] == "dane"
     matching = [c for c in findings(result, identity)
                 if two.name in c["detail"] and word in c["detail"]]
@@ -229,15 +230,15 @@ def test_left_out(two: Two, daneway: Daneway) -> None:
 
 
 def test_time_is_over(two: Two, daneway: Daneway) -> None:
-    """A walk that is not over in time is said; the verdict stands."""
-    dns = two.world.add_dns([Rule("drop")])
+    """A walk that is not over in time is said; the verdict stands. The decision does not ask for SOA,
+    so it has its answers whichever server it takes."""
+    dns = two.world.add_dns([Rule("drop", qtype="SOA")])
     two.publish(dns.addresses, current(two.key))
     two.world.start()
     begin = time.monotonic()
     _, result = check(daneway, two.world, "two.example", "--timeout", "4", "--dns-timeout", "9")
     assert time.monotonic() - begin < 8
-    # Whether the decision itself has its answers by then is chance: one server of two is silent.
-    assert result["verdict"] in ("dane", "unknown")
+    assert result["verdict"] == "dane"
     assert ids(result) & {"servers.unfinished", "dnssec.limit"}
 
 

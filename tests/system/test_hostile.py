@@ -39,6 +39,8 @@ class RawServer:
         pass
 
     def stop(self) -> None:
+        # Without it the thread that waits in accept() keeps the port taken.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def _accept(self) -> None:
