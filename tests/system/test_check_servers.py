@@ -304,6 +304,25 @@ def test_many_share_a_host(fresh_world: World, daneway: Daneway) -> None:
         assert len(hosted.customers.asked(domain, "SOA")) == 2
 
 
+def test_many_hosts_in_a_zone(fresh_world: World, daneway: Daneway) -> None:
+    """A provider's zone with a host for each customer is looked at once, each host by itself."""
+    hoster, n = fresh_world.add_dns(), 30
+    key = certs.self_signed("mx.hoster.example")
+    smtp = fresh_world.add_smtp(Smtp(hostname="mx.hoster.example",
+                                     tls=Tls([key.write(fresh_world.dir / "hoster.pem")])))
+    lines = []
+    for i in range(n):
+        lines += [f"c{i} A {smtp.addresses[0]}", f"_25._tcp.c{i} TLSA {current(key)}"]
+        fresh_world.add_zone(f"c{i}.example", [f"@ MX 10 c{i}.hoster.example."])
+    fresh_world.add_zone("hoster.example", lines,
+                         servers=[("ns.hoster.example.", hoster.addresses)])
+    fresh_world.start()
+    results = check_many(daneway, fresh_world, *(f"c{i}.example" for i in range(n)))
+    assert {r["verdict"] for r in results.values()} == {"dane"} and len(results) == n
+    assert len(hoster.asked("hoster.example", "SOA")) == 2  # UDP, TCP
+    assert len(hoster.asked("c7.hoster.example", "A")) == 2  # the walk, the resolver
+
+
 def test_many_share_a_fault(fresh_world: World, daneway: Daneway) -> None:
     """What is wrong at the host's servers is told to every domain."""
     hosted = Hosted(fresh_world, 5, Rule("truncate", qtype="A"))
