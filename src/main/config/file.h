@@ -69,7 +69,7 @@ struct config_certificate {
 };
 
 enum config_tls_in {
-	CONFIG_TLS_IN_NONEERED,
+	CONFIG_TLS_IN_OFFERED,
 	CONFIG_TLS_IN_REQUIRED, /* no MAIL before STARTTLS */
 	CONFIG_TLS_IN_IMPLICIT, /* TLS from the first byte (port 465) */
 	CONFIG_TLS_IN_NONE,
