@@ -172,6 +172,7 @@ domain or delivery did not end as it should is no result.
 - **check --only dane**: the work of a sender without the message: MX, addresses, TLSA, one session with an
   address. All domains in one `daneway check -`, cold, JSON included. The peer is Postfix's
   `posttls-finger -l dane`, eight at a time by xargs, with an Unbound that starts empty; its CPU counts.
+  One processor is the client's (and Unbound's), the other the servers': so it is for both.
 - **check**: everything: of each address a session for each of three kinds of key, of which the sink has one.
   Its bare parts are the same questions put to libunbound by `bench/bare_unbound.c`, those to each name server
   (two over TCP a domain) by bare sockets, `bench/bare_dns.c`, and the same three sessions by

@@ -465,7 +465,7 @@ def blocked(s: Stage) -> None:
     s.tlsa(s.old.tlsa(3, 1, 1))
 
 
-@case("unknown", "smtp.unreached", "time")
+@case("unknown", "smtp.unreached", "no greeting has come from the server")
 def silent(s: Stage) -> None:
     s.serve(s.old, hang_at="connect")
     s.tlsa(s.old.tlsa(3, 1, 1))
@@ -485,21 +485,25 @@ def hangs_up(s: Stage) -> None:
 
 # --- DNSSEC and name servers ----------------------------------------------------------------------
 
-@case("broken", "mx.bogus", ".", subject="{domain}", fix="daneway dnssec", senders=DNSSEC)
+# The mend is that of the broken link, which the walk has found.
+LINK = r"^(?!.*daneway dnssec).*[Ss]ign"
+
+
+@case("broken", "mx.bogus", ".", subject="{domain}", fix=LINK, senders=DNSSEC)
 def expired_signatures(s: Stage) -> None:
     s.serve(s.old)
     s.tlsa(s.old.tlsa(3, 1, 1))
     s.damages = [Damage("expired")]
 
 
-@case("broken", "address.bogus", ".", subject="{host}", senders=DNSSEC)
+@case("broken", "address.bogus", ".", subject="{host}", fix=LINK, senders=DNSSEC)
 def expired_address(s: Stage) -> None:
     s.serve(s.old)
     s.tlsa(s.old.tlsa(3, 1, 1))
     s.damages = [Damage("expired", "mx", "A"), Damage("missing", "*", "NSEC")]
 
 
-@case("broken", "tlsa.bogus", ".", subject="_25._tcp.{host}", senders=DNSSEC)
+@case("broken", "tlsa.bogus", ".", subject="_25._tcp.{host}", fix=LINK, senders=DNSSEC)
 def expired_tlsa(s: Stage) -> None:
     s.serve(s.old)
     s.tlsa(s.old.tlsa(3, 1, 1))

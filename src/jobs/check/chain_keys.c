@@ -253,6 +253,19 @@ static void note_link(struct check_chain *c, struct check_zone *z, const struct 
 							   : " The DS of the key that is there: ");
 }
 
+/* There is provably no DS. A host's zone can be left, one's own cannot. */
+static void note_unsigned(struct check_chain *c, struct check_zone *z, check_mask servers)
+{
+	bool others = (c->request.mail || c->request.host) &&
+		      !dns_wire_is_below(check_chain_wire(c, c->request.name), z->wire);
+
+	if (z->has_keys)
+		zone_note(c, z, CHECK_DNSSEC_DS_MISSING, servers)->fix = offer_ds(c, z, "");
+	else
+		zone_note(c, z, CHECK_DNSSEC_DS_NONE, 0)->fix =
+			others ? " Or take an MX host in a signed zone." : "";
+}
+
 /* One server's keys against the DS set. */
 static enum dane_security judge_keys(struct check_chain *c, struct check_zone *z,
 				     const struct check_variant *v, struct check_set *ret)
@@ -297,10 +310,9 @@ static void find_keys(struct check_chain *c, struct check_zone *z)
 		z->keys = keys;
 		servers |= v->servers;
 	}
-	if (!z->has_keys || z->ds_security != DANE_INSECURE || z->parent == NULL)
-		return;
-	if (z->parent->security == DANE_SECURE)
-		zone_note(c, z, CHECK_DNSSEC_DS_MISSING, servers)->fix = offer_ds(c, z, "");
+	if (z->ds_security == DANE_INSECURE && z->parent != NULL &&
+	    z->parent->security == DANE_SECURE)
+		note_unsigned(c, z, servers);
 }
 
 /* --- what keys and DS are like ---------------------------------------------------------------- */

@@ -377,5 +377,6 @@ void check_mail_tree(const struct check_view *v)
 		write_host(v, mx, &d->hosts[i]);
 	check_lint_domain(v, mx);
 	check_servers_tree(v);
+	check_servers_mend(v);
 	check_forecast(v);
 }

@@ -446,12 +446,19 @@ static void give_up(struct lane *l)
 {
 	static const char too_late[] = "the time for the whole domain is over";
 	struct check_facts facts = {.report.connect_error = too_late};
+	struct smtp_report *r = &facts.report.smtp;
 
 	if (check_pool_peek(l->wait, &facts)) {
-		facts.report.smtp.end = SMTP_END_TIMEOUT;
-		facts.report.smtp.text = too_late;
+		r->end = SMTP_END_TIMEOUT;
+		r->text = arena_printf(&l->run->arena,
+				       r->stage == SMTP_STAGE_GREETING
+					       ? "%s, and no %s has come from the server"
+					       : "%s, and the session is still at %s",
+				       too_late, smtp_stage_to_string(r->stage));
 		if (!facts.report.connected)
-			facts.report.connect_error = too_late;
+			facts.report.connect_error =
+				"the time for the whole domain is over, and the server has "
+				"not taken the connection";
 	}
 	record(l, &facts, false);
 	stop_running(l);

@@ -242,3 +242,55 @@ void check_servers_tree(const struct check_view *v)
 		check_tree_graft(v->tree, f, &v->servers[i]->tree, v->options->detail > 0);
 	}
 }
+
+/* --- the exact mend ----------------------------------------------------------------------------
+ */
+
+/* Whether `name` is at or below what a finding of the walk is about: "zone", or "zone TYPE". */
+static bool is_on_the_way(const char *name, const char *subject)
+{
+	size_t n = strlen(name), z = strcspn(subject, " ");
+
+	if (z == 0 || (z == 1 && *subject == '.'))
+		return true;
+	return n >= z && strncmp(name + n - z, subject, z) == 0 &&
+	       (n == z || name[n - z - 1] == '.');
+}
+
+static bool is_of_dnssec(const struct check_finding *f)
+{
+	return strncmp(check_text_of(f->kind)->id, "dnssec.", 7) == 0;
+}
+
+/* The first broken link, from the top down, on the way to this name. */
+static const struct check_finding *broken_link(const struct check_view *v, const char *name)
+{
+	const struct check_finding *f = NULL;
+	unsigned depth;
+
+	while ((f = check_tree_next(v->tree, f, &depth)) != NULL)
+		if (is_of_dnssec(f) && check_text_of(f->kind)->status == CHECK_FAIL &&
+		    f->fix != NULL && is_on_the_way(name, f->subject))
+			return f;
+	return NULL;
+}
+
+static void mend_below(const struct check_view *v, struct check_finding *parent)
+{
+	for (struct check_finding *f = parent->children; f != NULL; f = f->next) {
+		const struct check_finding *link = NULL;
+
+		if (f->kind == CHECK_MX_BOGUS || f->kind == CHECK_ADDRESS_BOGUS ||
+		    f->kind == CHECK_TLSA_BOGUS)
+			link = broken_link(v, f->subject);
+		if (link != NULL)
+			f->fix = link->fix;
+		mend_below(v, f);
+	}
+}
+
+void check_servers_mend(const struct check_view *v)
+{
+	if (v->n_servers > 0)
+		mend_below(v, &v->tree->root);
+}

@@ -112,6 +112,12 @@
 	  "it, and the zone counts as unsigned.", \
 	  "Have the parent publish: {fix}", \
 	  NULL, NULL, NULL) \
+	X(DNSSEC_DS_NONE, "dnssec.ds.none", INFO, NONE, \
+	  "The zone is not signed, and the parent says so", \
+	  "{parent}. proves that it holds no DS for {zone}., so validators ask for no " \
+	  "signature from here on, and senders for no TLSA record.", \
+	  "Sign {zone}., and have {parent}. publish its DS.{fix}", \
+	  NULL, NULL, NULL) \
 	X(DNSSEC_DS_UNSUPPORTED, "dnssec.ds.unsupported", WARN, NONE, \
 	  "No DS has an algorithm and digest that validators know", \
 	  "{detail}. To validators the zone is unsigned (RFC 4035 section 5.2).", \

@@ -51,6 +51,8 @@ void check_lint_missing(const struct check_view *v, struct check_finding *parent
 			const struct dane_host *h);
 /* Name servers one by one: what they say, and whether all say what the decision rests on. */
 void check_servers_tree(const struct check_view *v);
+/* Then: what the decision found bogus is mended where the walk found the broken link. */
+void check_servers_mend(const struct check_view *v);
 /* The first moment at which mail would break. Says nothing where nothing works today. */
 void check_forecast(const struct check_view *v);
 /* --cert and --record. */

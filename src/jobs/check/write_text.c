@@ -195,11 +195,12 @@ static int write_subject(struct buf *out, const struct check_finding *f, unsigne
 	return ret == 0 ? wrap(out, f->title, table->titles, table->titles, table->width) : ret;
 }
 
-/* What is to be mended is told in full: troubles, and whatever else keeps the domain from DANE. */
+/* What can be mended is told in full, and whatever else keeps the domain from DANE. */
 static bool told_in_full(const struct check_text *text)
 {
 	return text->status >= CHECK_WARN ||
-	       (text->status == CHECK_INFO && text->effect != CHECK_EFFECT_NONE);
+	       (text->status == CHECK_INFO &&
+		(text->fix != NULL || text->effect != CHECK_EFFECT_NONE));
 }
 
 static int write_finding(struct buf *out, const struct check_finding *f, unsigned depth,
