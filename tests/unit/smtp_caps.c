@@ -19,11 +19,11 @@ static void keywords(void **state)
 {
 	struct smtp_caps c = read_caps("250-mx greets\r\n250-size 1000\r\n250-StartTLS\r\n"
 				       "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-				       "250-AUTH PLAIN\r\n250 CHUNKING\r\n");
+				       "250-AUTH PLAIN\r\n250-dsn\r\n250 CHUNKING\r\n");
 
 	(void)state;
 	assert_true(c.esmtp && c.size && c.starttls && c.pipelining && c.eightbit && c.smtputf8 &&
-		    c.chunking);
+		    c.chunking && c.dsn);
 	assert_int_equal(c.size_limit, 1000);
 }
 

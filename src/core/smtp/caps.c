@@ -51,6 +51,8 @@ struct smtp_caps smtp_caps_from_ehlo(const struct smtp_reply *r)
 			caps.smtputf8 = true;
 		else if (span_is_nocase(word, "CHUNKING"))
 			caps.chunking = true;
+		else if (span_is_nocase(word, "DSN"))
+			caps.dsn = true;
 		else if (span_is_nocase(word, "SIZE")) {
 			caps.size = true;
 			caps.size_limit = take_size(take_word(&line));

@@ -15,6 +15,7 @@ struct smtp_caps {
 	bool eightbit;       /* 8BITMIME, RFC 6152 */
 	bool smtputf8;       /* RFC 6531 */
 	bool chunking;       /* RFC 3030 */
+	bool dsn;            /* RFC 3461 */
 	uint64_t size_limit; /* octets; 0: none said */
 };
 

@@ -302,6 +302,25 @@ usec_t smtp_client_deadline(const struct smtp_client *c)
 	return c->deadline;
 }
 
+/* Nothing in it can end a command early. */
+static bool is_safe(const struct smtp_mail *mail)
+{
+	if (!mail_path_is_safe(mail->from->path))
+		return false;
+	if (mail->envid != NULL &&
+	    (strlen(mail->envid) > MAIL_ENVID_MAX || !mail_xtext_is_valid(span_text(mail->envid))))
+		return false;
+	for (size_t i = 0; i < mail->n_to; i++) {
+		const char *orcpt = mail->dsn == NULL ? NULL : mail->dsn[i].orcpt;
+
+		if (mail_address_is_null(&mail->to[i]) || !mail_path_is_safe(mail->to[i].path))
+			return false;
+		if (orcpt != NULL && !mail_orcpt_is_valid(span_text(orcpt)))
+			return false;
+	}
+	return true;
+}
+
 int smtp_client_mail(struct smtp_client *c, const struct smtp_mail *mail, usec_t now)
 {
 	if (c->state != READY)
@@ -310,11 +329,8 @@ int smtp_client_mail(struct smtp_client *c, const struct smtp_mail *mail, usec_t
 		return -EINVAL;
 	if (mail->n_to > SMTP_RECIPIENTS_MAX)
 		return -E2BIG;
-	if (!mail_path_is_safe(mail->from->path))
+	if (!is_safe(mail))
 		return -EINVAL;
-	for (size_t i = 0; i < mail->n_to; i++)
-		if (mail_address_is_null(&mail->to[i]) || !mail_path_is_safe(mail->to[i].path))
-			return -EINVAL;
 	begin(c, now);
 	smtp_tx_free(c->tx);
 	c->tx = smtp_tx_new(mail, &c->caps);

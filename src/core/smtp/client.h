@@ -1,5 +1,5 @@
 /*
- * The client's side of an SMTP session (RFC 5321, 3207, 2920, 1870, 3030, 6152, 6531; matrix
+ * The client's side of an SMTP session (RFC 5321, 3207, 2920, 1870, 3030, 6152, 6531, 3461; matrix
  * section S) as a machine: bytes, events and the time go in; bytes and wishes come out. No socket,
  * no clock, no callback. It decides nothing about DANE: the TLS policy and the verdict on the
  * certificate are handed in, and what happened is reported as values.
@@ -13,7 +13,7 @@
  *  - No CR or LF goes out but in CRLF; a message's end (final dot, last octet of BDAT) goes out
  *    only when exactly `size` octets of it did.
  *  - Memory is bounded: SMTP_OUTPUT_MAX, SMTP_REPLY_MAX, and what the transaction's recipients
- *    need (SMTP_RECIPIENTS_MAX times at most SMTP_REPLY_TEXT_MAX and an address).
+ *    need (SMTP_RECIPIENTS_MAX times at most SMTP_REPLY_TEXT_MAX, an address and an ORCPT).
  *
  * A driver's loop:
  *
@@ -144,7 +144,8 @@ usec_t smtp_client_deadline(const struct smtp_client *c);
 /*
  * When SMTP_WANT_MAIL. Everything is copied. The result of the transaction before is freed. When
  * the offer of the server already decides (size, 8-bit, UTF-8), the result is there at once.
- * -EBUSY: the machine is not idle; -EINVAL: no recipient; -E2BIG: too many.
+ * -EBUSY: the machine is not idle; -EINVAL: no recipient, or an address, ENVID or ORCPT that is
+ * none; -E2BIG: too many.
  */
 int smtp_client_mail(struct smtp_client *c, const struct smtp_mail *mail, usec_t now) _mustcheck_;
 /*

@@ -188,7 +188,7 @@ static enum state reply_rset(struct smtp_client *c, const struct smtp_reply *r)
 /* The next command of the envelope; false when there is none. */
 static bool say_next(struct smtp_client *c)
 {
-	char text[MAIL_PATH_MAX + 128];
+	char text[MAIL_PATH_MAX + MAIL_ENVID_MAX + MAIL_ORCPT_MAX + 128];
 	struct smtp_tx *tx = c->tx;
 	size_t i = tx->next_recipient;
 
@@ -203,7 +203,8 @@ static bool say_next(struct smtp_client *c)
 			i++;
 		tx->next_recipient = i + 1;
 		if (i < tx->result.n_recipients) {
-			snprintf(text, sizeof(text), "RCPT TO:<%s>", tx->recipients[i].path);
+			snprintf(text, sizeof(text), "RCPT TO:<%s>%s", tx->recipients[i].path,
+				 tx->rcpt_parameters == NULL ? "" : tx->rcpt_parameters[i]);
 			smtp_machine_say(c, COMMAND_RCPT, i, text);
 			return true;
 		}

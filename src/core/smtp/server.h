@@ -47,6 +47,7 @@
 #pragma once
 
 #include "core/mail/address.h"
+#include "core/smtp/dsn.h"
 #include "core/smtp/reply.h"
 
 enum {
@@ -56,8 +57,6 @@ enum {
 	SMTP_SERVER_OUTPUT_MAX = 32768,   /* octets that wait to be written */
 	SMTP_SERVER_OUTPUT_ENOUGH = 8192, /* with so many no more input is taken */
 	SMTP_SERVER_REPLY_LINE_MAX = 512, /* octets with CRLF, section 4.5.3.1.5 */
-	SMTP_SERVER_ENVID_MAX = 100,      /* octets, RFC 3461 section 4.4 */
-	SMTP_SERVER_ORCPT_MAX = 500,      /* octets, section 4.2 */
 };
 
 struct smtp_server_options {
@@ -103,20 +102,9 @@ struct smtp_server_mail {
 	uint64_t size;            /* as declared; 0: not */
 	bool eightbit;            /* BODY=8BITMIME */
 	bool smtputf8;
-	enum {
-		SMTP_RET_NONE,
-		SMTP_RET_FULL,
-		SMTP_RET_HDRS
-	} ret;
+	enum smtp_ret ret;
 	const char *envid; /* xtext as it came, or NULL */
 	const char *auth;  /* AUTH= as it came (xtext or "<>"), inside AUTH only; else NULL */
-};
-
-enum { /* NOTIFY, as bits; 0: not given */
-	SMTP_NOTIFY_NEVER = 1,
-	SMTP_NOTIFY_SUCCESS = 2,
-	SMTP_NOTIFY_FAILURE = 4,
-	SMTP_NOTIFY_DELAY = 8,
 };
 
 struct smtp_server_rcpt {
@@ -125,7 +113,7 @@ struct smtp_server_rcpt {
 	 * domain (section 4.1.1.3) has NULLs in `to.domain`.
 	 */
 	struct mail_address to;
-	unsigned notify;
+	unsigned notify;   /* SMTP_NOTIFY_ bits; 0: not given */
 	const char *orcpt; /* "rfc822;xtext" as it came, or NULL */
 };
 

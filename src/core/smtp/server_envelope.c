@@ -62,22 +62,6 @@ static bool is_ascii(struct span s)
 	return true;
 }
 
-/* RFC 3461 section 4: xtext. Printable ASCII, '+' only before two upper-case hex digits. */
-static bool is_xtext(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < '!' || s.p[i] > '~' || s.p[i] == '=')
-			return false;
-		if (s.p[i] != '+')
-			continue;
-		for (int k = 0; k < 2; k++)
-			if (++i >= s.n || strchr("0123456789ABCDEF", s.p[i]) == NULL ||
-			    s.p[i] == '\0')
-				return false;
-	}
-	return s.n > 0;
-}
-
 /* The next "keyword[=value]". `value.p` is NULL without a value. */
 static bool take_parameter(struct span *rest, struct span *ret_key, struct span *ret_value)
 {
@@ -164,11 +148,11 @@ static bool mail_parameter(struct smtp_server *s, struct span key, struct span v
 		ok = m->ret == SMTP_RET_FULL || span_is_nocase(v, "HDRS");
 		break;
 	case P_ENVID:
-		ok = is_xtext(v) && v.n <= SMTP_SERVER_ENVID_MAX;
+		ok = mail_xtext_is_valid(v) && v.n <= MAIL_ENVID_MAX;
 		m->envid = keep(s, v);
 		break;
 	case P_AUTH: /* RFC 4954 section 5 */
-		ok = (is_xtext(v) || span_is(v, "<>")) && v.n <= 500;
+		ok = (mail_xtext_is_valid(v) || span_is(v, "<>")) && v.n <= 500;
 		m->auth = keep(s, v);
 		break;
 	}
@@ -199,23 +183,6 @@ static bool notify_parameter(struct span v, unsigned *ret)
 	return bits == SMTP_NOTIFY_NEVER || !(bits & SMTP_NOTIFY_NEVER);
 }
 
-/* RFC 3461 section 4.2: addr-type ";" xtext; RFC 6533 adds "utf-8;", kept in its ASCII form. */
-static bool is_orcpt(struct span v)
-{
-	const uint8_t *semicolon = v.n == 0 ? NULL : memchr(v.p, ';', v.n);
-	size_t n = semicolon == NULL ? 0 : (size_t)(semicolon - v.p);
-
-	if (n == 0 || v.n > SMTP_SERVER_ORCPT_MAX)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = ascii_lower(v.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
-			return false;
-	}
-	return is_xtext(span_skip(v, n + 1));
-}
-
 static bool rcpt_parameter(struct smtp_server *s, struct span key, struct span v, unsigned *seen,
 			   struct fault *f)
 {
@@ -230,7 +197,7 @@ static bool rcpt_parameter(struct smtp_server *s, struct span key, struct span v
 	*seen |= which;
 	if (which == P_NOTIFY && !notify_parameter(v, &s->rcpt.notify))
 		return fault(f, 501, "5.5.4", "wrong value of NOTIFY");
-	if (which == P_ORCPT && !is_orcpt(v))
+	if (which == P_ORCPT && !mail_orcpt_is_valid(v))
 		return fault(f, 501, "5.5.4", "wrong value of ORCPT");
 	if (which == P_ORCPT)
 		s->rcpt.orcpt = keep(s, v);

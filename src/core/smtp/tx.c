@@ -44,6 +44,17 @@ static void decide_by_offer(struct smtp_tx *tx, const struct smtp_mail *mail,
 		refuse_all(tx, SMTP_REASON_NO_8BITMIME, (struct smtp_status){5, 6, 3});
 }
 
+/* RFC 3461 section 4.3, 4.4. */
+static const char *ret_and_envid(struct smtp_tx *tx, const struct smtp_mail *mail)
+{
+	const char *ret = mail->ret == SMTP_RET_FULL   ? " RET=FULL"
+			  : mail->ret == SMTP_RET_HDRS ? " RET=HDRS"
+						       : "";
+
+	return mail->envid == NULL ? ret
+				   : arena_printf(&tx->arena, "%s ENVID=%s", ret, mail->envid);
+}
+
 static const char *parameters_of(struct smtp_tx *tx, const struct smtp_mail *mail,
 				 const struct smtp_caps *caps)
 {
@@ -55,8 +66,23 @@ static const char *parameters_of(struct smtp_tx *tx, const struct smtp_mail *mai
 			smtputf8 = true;
 	if (caps->size)
 		size = arena_printf(&tx->arena, " SIZE=%" PRIu64, mail->size);
-	return arena_printf(&tx->arena, "%s%s%s", size, mail->eightbit ? " BODY=8BITMIME" : "",
-			    smtputf8 ? " SMTPUTF8" : "");
+	return arena_printf(&tx->arena, "%s%s%s%s", size, mail->eightbit ? " BODY=8BITMIME" : "",
+			    smtputf8 ? " SMTPUTF8" : "", caps->dsn ? ret_and_envid(tx, mail) : "");
+}
+
+/* RFC 3461 section 4.1, 4.2. */
+static const char *notify_and_orcpt(struct smtp_tx *tx, const struct smtp_dsn *d)
+{
+	static const char *const names[] = {"NEVER", "SUCCESS", "FAILURE", "DELAY"};
+	const char *text = "", *before = " NOTIFY=";
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!(d->notify & 1u << i))
+			continue;
+		text = arena_printf(&tx->arena, "%s%s%s", text, before, names[i]);
+		before = ",";
+	}
+	return d->orcpt == NULL ? text : arena_printf(&tx->arena, "%s ORCPT=%s", text, d->orcpt);
 }
 
 struct smtp_tx *smtp_tx_new(const struct smtp_mail *mail, const struct smtp_caps *caps)
@@ -78,6 +104,13 @@ struct smtp_tx *smtp_tx_new(const struct smtp_mail *mail, const struct smtp_caps
 	}
 	decide_by_offer(tx, mail, caps);
 	tx->parameters = parameters_of(tx, mail, caps);
+	tx->result.dsn = caps->dsn && mail->dsn != NULL;
+	if (tx->result.dsn) {
+		tx->rcpt_parameters =
+			arena_calloc(&tx->arena, mail->n_to, sizeof(*tx->rcpt_parameters));
+		for (size_t i = 0; i < mail->n_to; i++)
+			tx->rcpt_parameters[i] = notify_and_orcpt(tx, &mail->dsn[i]);
+	}
 	smtp_body_init(&tx->body, mail->size, !tx->chunking);
 	return tx;
 }

@@ -7,6 +7,7 @@
 #include "core/mail/address.h"
 #include "core/smtp/body.h"
 #include "core/smtp/caps.h"
+#include "core/smtp/dsn.h"
 
 enum {
 	SMTP_RECIPIENTS_MAX = 5000, /* in one transaction */
@@ -75,6 +76,11 @@ struct smtp_result {
 	 * that were accepted are DEFERRED, and may have got it.
 	 */
 	bool maybe_delivered;
+	/*
+	 * The server does DSN and was told what was asked for: of recipients that it accepted it
+	 * sends the notices (RFC 3461 section 5.2.1).
+	 */
+	bool dsn;
 };
 
 struct smtp_mail {
@@ -89,6 +95,13 @@ struct smtp_mail {
 	 * Each recipient ends ACCEPTED, DEFERRED or FAILED.
 	 */
 	bool rehearsal;
+	/*
+	 * Passed on as it came, to a server that offers DSN; to others nothing of it is said (RFC
+	 * 3461 section 5.2.1, 5.2.2).
+	 */
+	enum smtp_ret ret;
+	const char *envid;          /* xtext, or NULL */
+	const struct smtp_dsn *dsn; /* n_to of them, or NULL: nothing was asked for */
 };
 
 /* What comes next in the envelope. */
@@ -102,8 +115,9 @@ enum smtp_tx_step {
 struct smtp_tx {
 	struct arena arena;
 	const char *from;
-	const char *parameters; /* of MAIL, with the space before them */
-	bool chunking;          /* BDAT instead of DATA */
+	const char *parameters;       /* of MAIL, with the space before them */
+	const char **rcpt_parameters; /* of each RCPT, likewise; NULL: of none */
+	bool chunking;                /* BDAT instead of DATA */
 	bool rehearsal;
 	uint64_t size;
 	struct smtp_recipient *recipients;
