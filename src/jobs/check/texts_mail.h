@@ -127,7 +127,7 @@
 	/* TLSA records that work, for now */ \
 	X(TLSA_UNSEEN, "tlsa.unseen", INFO, NONE, "A TLSA record fits no certificate that was seen", \
 	  "{record}: either the next key, published ahead of its use, which is right, or an old one that was left behind.", \
-	  "If it is not the next key, take it out.", NULL, NULL, NULL) \
+	  "If {record} is not of the next key, take it out.", NULL, NULL, NULL) \
 	X(TLSA_TA_NOT_SENT, "tlsa.ta-not-sent", WARN, NONE, "A TLSA record of an issuer fits no certificate that the server sends", \
 	  "{record}: {cause}. Mail passes by another record; this one gives no help.", \
 	  "Have the server send that issuer's certificate too, or take the record out.", NULL, NULL, NULL) \

@@ -195,12 +195,11 @@ static int write_subject(struct buf *out, const struct check_finding *f, unsigne
 	return ret == 0 ? wrap(out, f->title, table->titles, table->titles, table->width) : ret;
 }
 
-/* What can be mended is told in full, and whatever else keeps the domain from DANE. */
+/* What is to be mended is told in full: troubles, and whatever else keeps the domain from DANE. */
 static bool told_in_full(const struct check_text *text)
 {
 	return text->status >= CHECK_WARN ||
-	       (text->status == CHECK_INFO &&
-		(text->fix != NULL || text->effect != CHECK_EFFECT_NONE));
+	       (text->status == CHECK_INFO && text->effect != CHECK_EFFECT_NONE);
 }
 
 static int write_finding(struct buf *out, const struct check_finding *f, unsigned depth,
@@ -211,12 +210,10 @@ static int write_finding(struct buf *out, const struct check_finding *f, unsigne
 	bool verbose = table->style->verbose > 0;
 	int ret = write_subject(out, f, depth, table);
 
-	if (told_in_full(text) || verbose) {
-		if (ret == 0)
-			ret = block(out, "", f->detail, indent, width);
-		if (ret == 0)
-			ret = block(out, "To mend it: ", f->fix, indent, width);
-	}
+	if (ret == 0 && (told_in_full(text) || verbose))
+		ret = block(out, "", f->detail, indent, width);
+	if (ret == 0 && (text->status >= CHECK_INFO || verbose))
+		ret = block(out, "To mend it: ", f->fix, indent, width);
 	if (!verbose)
 		return ret;
 	if (ret == 0)
