@@ -6,8 +6,9 @@
  *
  * PEM: certificate and key. HOLD 0: answers at once. Else, after the first AFTER messages, the
  * answer to a message waits until HOLD connections wait for theirs (or no more have come for a
- * second), and a little longer, so that the client's memory can be looked at. On SIGTERM it prints
- * how many messages it took, and how many handshakes were begun.
+ * second), and a little longer, so that the client's memory can be looked at. On SIGTERM, and on
+ * SIGUSR1, which does not end it, it prints how many messages it took, and how many handshakes and
+ * connections were begun.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,13 +61,13 @@ static struct {
 	int epoll;
 	size_t hold, after, n_held, n_held_before, quiet;
 	struct connection *held;
-	size_t n_messages, n_octets, n_handshakes;
+	size_t n_messages, n_octets, n_handshakes, n_connections;
 	struct bench_list addresses;
 	struct source *listeners;
 	struct connection *connections;
 } run;
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, asked;
 
 static void drop(struct connection *c)
 {
@@ -241,6 +242,7 @@ static void take_in(const struct source *listener)
 
 	if (fd < 0)
 		return;
+	run.n_connections++;
 	/* Or the reply to EHLO waits 40 ms for the client to acknowledge the session tickets. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c = xcalloc(1, sizeof(*c));
@@ -289,8 +291,18 @@ static void release_held(void)
 
 static void on_signal(int number)
 {
-	(void)number;
-	stopped = 1;
+	if (number == SIGUSR1)
+		asked = 1;
+	else
+		stopped = 1;
+}
+
+static void report(void)
+{
+	printf("{\"messages\": %zu, \"octets\": %zu, \"handshakes\": %zu, \"connections\": %zu}\n",
+	       run.n_messages, run.n_octets, run.n_handshakes, run.n_connections);
+	fflush(stdout);
+	asked = 0;
 }
 
 static void set_up(const char *pem)
@@ -298,6 +310,7 @@ static void set_up(const char *pem)
 	struct sigaction stop = {.sa_handler = on_signal};
 
 	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGUSR1, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	io_raise_descriptor_limit();
 	run.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -354,11 +367,12 @@ int main(int argc, char **argv)
 	while (!stopped) {
 		turn();
 		tick();
+		if (asked)
+			report();
 	}
 	while (run.connections != NULL)
 		drop(run.connections);
 	SSL_CTX_free(run.ctx);
-	printf("{\"messages\": %zu, \"octets\": %zu, \"handshakes\": %zu}\n", run.n_messages,
-	       run.n_octets, run.n_handshakes);
+	report();
 	return 0;
 }
