@@ -13,13 +13,14 @@ enum {
 	CLI_UNAVAILABLE = 69, /* EX_UNAVAILABLE: failed for good */
 	CLI_WRITE = 74,       /* EX_IOERR */
 	CLI_TEMPORARY = 75,   /* EX_TEMPFAIL */
+	CLI_NOT_ALLOWED = 77, /* EX_NOPERM */
 	CLI_CONFIG = 78,      /* EX_CONFIG: anchor, clock, files */
 };
 
 /* `c` holds the global options given before the command's name. */
 typedef int cli_command_fn(struct config *c, int argc, char **argv);
 
-cli_command_fn cli_check, cli_config, cli_deliver, cli_dnssec, cli_policy, cli_tlsa;
+cli_command_fn cli_check, cli_config, cli_deliver, cli_dnssec, cli_policy, cli_serve, cli_tlsa;
 
 /*
  * What the command line left open, from the environment and daneway.yaml; a command calls it when

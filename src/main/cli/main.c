@@ -20,6 +20,7 @@ static const struct {
 	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
 	{"dnssec", cli_dnssec, "the chain of trust of a name, zone by zone from the root"},
 	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},
+	{"serve", cli_serve, "the gateway: take mail in, keep it, send it"},
 	{"tlsa", cli_tlsa, "make TLSA records, match and read them"},
 };
 

@@ -78,6 +78,7 @@ enum config_command {
 	CONFIG_CHECK = 32,
 	CONFIG_DNSSEC = 64,
 	CONFIG_CONFIG = 128,
+	CONFIG_SERVE = 256,
 	CONFIG_ANY = 65535,
 };
 

@@ -1,0 +1,28 @@
+/*
+ * Giving up root, for good. Called once, after ports are bound and keys are read, and before the
+ * first thread: capabilities belong to threads.
+ *
+ * What holds after success, looked at and not assumed: all three user and group ids are the user's,
+ * also those of the supplementary groups; there is no way back; no capability is left in any set;
+ * no program that is started gains any (PR_SET_NO_NEW_PRIVS); the process leaves no core dump, and
+ * nobody but root reads its memory or its /proc files (PR_SET_DUMPABLE 0), for it holds keys.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct gateway_user {
+	const char *name; /* lent */
+	uid_t uid;
+	gid_t gid;
+	bool change; /* started as root: become this user; else stay who we are */
+};
+
+/* -ENOENT: there is no such user. Without root the name plays no part. */
+int gateway_user_find(const char *name, struct gateway_user *ret, struct err *e) _mustcheck_;
+/* A failure leaves the process in any state: it must end. */
+int gateway_privileges_drop(const struct gateway_user *u, struct err *e) _mustcheck_;
+/* Makes a folder (0700) that is the user's, if nothing is there. */
+int gateway_folder_make(const char *path, const struct gateway_user *u, struct err *e) _mustcheck_;
