@@ -33,7 +33,8 @@ HOSTNAME = "sender.lab.invalid"
 
 # Users that the servers want: name, uid, gid.
 USERS = [("postfix", 711, 711), ("Debian-exim", 712, 712), ("knot", 713, 713), ("bind", 714, 714),
-         ("unbound", 715, 715), ("labmail", 716, 716)]
+         ("unbound", 715, 715), ("labmail", 716, 716),
+         ("daneway", 717, 717)]
 GROUPS = [(name, gid) for name, _, gid in USERS] + [("postdrop", 720)]
 
 

@@ -311,6 +311,21 @@ static void log_ready(struct gateway *g)
 	buf_done(&list);
 }
 
+/* Handed over for nothing: a unit that does not fit the file. */
+static void log_unused(const struct gateway *g)
+{
+	struct buf list;
+
+	buf_init(&list, IO_LOG_VALUE_MAX * 2);
+	for (size_t i = 0; i < g->sockets.n; i++)
+		if (g->sockets.items[i].fd >= 0)
+			(void)!buf_printf(&list, "%s%s", list.n > 0 ? "," : "",
+					  g->sockets.items[i].name);
+	if (list.n > 0 && buf_add(&list, "", 1) == 0)
+		IO_LOG(IO_LOG_WARNING, NULL, "sockets_unused", {"names", (const char *)list.p});
+	buf_done(&list);
+}
+
 static void finish(struct gateway *g)
 {
 	g->inbound = gateway_inbound_free(g->inbound);
@@ -351,6 +366,7 @@ enum gateway_end gateway_serve(const struct gateway_start *start, struct err *e)
 	if (end == GATEWAY_ENDED) {
 		g.state = GATEWAY_RUNNING;
 		log_ready(&g);
+		log_unused(&g);
 		gateway_notify(g.notify, "READY=1\nSTATUS=serving");
 		gateway_health_start(&g);
 		io_loop_run(g.loop);
