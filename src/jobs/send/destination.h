@@ -4,38 +4,29 @@
 #include "base/arena.h"
 #include "jobs/probe/decide.h"
 #include "jobs/probe/session.h"
+#include "jobs/send/envelope.h"
+#include "jobs/send/meaning.h"
 #include "jobs/send/send.h"
-
-/* A recipient of this destination on its way. */
-struct envelope {
-	struct send_recipient *out;
-	bool final;            /* nothing more is tried for it */
-	size_t tried_in;       /* the attempt (n_tried) that last asked for it */
-	size_t answered_in;    /* the attempt that its present fate comes from */
-	const char *dane;      /* the first 4.7.32x met, by order of hosts */
-	const char *dane_text; /* its detail */
-	const char *other;     /* another 4.x.x, the last one */
-	const char *other_text;
-};
+#include "jobs/send/walk.h"
 
 struct destination {
 	struct send *send;
 	struct destination *next;
 	struct dane_request request;
-	struct envelope *envelopes;
+	struct send_envelope *envelopes;
 	size_t n_envelopes;
 
 	struct probe_decide *decide;
 	const struct dane_decision *decision;
-	size_t *order; /* of hosts */
-	size_t host, address;
-	size_t n_tried;
+	struct send_walk walk;
+	const struct dane_host *host; /* being tried */
+	const char *address;
 	bool clear; /* this address once more, without TLS */
 
 	struct probe_target target;
 	struct probe_session *session;
 	struct send_attempt *attempt;
-	struct envelope **batch; /* of the transaction under way */
+	struct send_envelope **batch; /* of the transaction under way */
 	size_t n_batch;
 	uint64_t body_at;
 	struct io_timer *step; /* what follows an ended session, outside its callback */
@@ -67,15 +58,3 @@ void send_destination_done(struct destination *d); /* frees what it holds, not i
 void send_destination_ended(struct destination *d);
 struct send_attempt *send_attempt_new(struct send *s, const struct destination *d,
 				      const struct dane_host *host);
-
-/* What a session's end means, where it left recipients without a reply. */
-struct send_meaning {
-	const char *status; /* 4.x.x */
-	const char *tlsrpt; /* or NULL */
-	const char *reply;  /* or NULL */
-	const char *text;   /* the sub-reason */
-};
-struct send_meaning send_meaning_of(struct arena *a, const struct probe_report *r,
-				    enum dane_level level);
-/* "5.1.1" of the server; `class` from the fate, should the server have given another. */
-const char *send_status(struct arena *a, struct smtp_status status, enum smtp_fate fate);

@@ -2,7 +2,9 @@
  * What the end of a session means: status code (Exchange Online's, which its administrators know;
  * DESIGN of the contract), RFC 8460 result type, sub-reason. Matrix S, C, N, section 13.
  */
-#include "jobs/send/destination.h"
+#include "jobs/send/meaning.h"
+
+#include "jobs/send/send.h"
 
 const char *send_outcome_to_string(enum send_outcome o)
 {
@@ -113,4 +115,10 @@ struct send_meaning send_meaning_of(struct arena *a, const struct probe_report *
 		break;
 	}
 	return (struct send_meaning){.status = "4.3.0", .text = say(a, r)};
+}
+
+const char *send_meaning_detail(struct arena *a, const char *where, const struct send_meaning *m)
+{
+	return arena_printf(a, "%s: %s%s%s%s", where, m->text, m->reply != NULL ? " (" : "",
+			    m->reply != NULL ? m->reply : "", m->reply != NULL ? ")" : "");
 }
