@@ -188,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t how = cursor_u8(&s.script);
 
 	o.tls = s.w.policy = (enum smtp_tls)(how % 16 % 3);
+	o.lmtp = s.w.lmtp = how % 16 >= 12;
 	s.c = smtp_client_new(&o);
 	if (how & 128)
 		event(&s, SMTP_EVENT_CONNECTED);

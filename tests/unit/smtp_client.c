@@ -307,8 +307,12 @@ static bool step(struct run *r, struct span line, struct buf *piece)
 /* Runs one way; false when the place where to cut or lose lies behind the end. */
 static bool run(const struct dialogue *d, enum how how, size_t at, enum smtp_event event)
 {
-	struct run r = {.d = d, .how = how, .at = at, .event = event, .w = {.policy = d->tls}};
-	struct smtp_client_options o = {.tls = d->tls};
+	struct run r = {.d = d,
+			.how = how,
+			.at = at,
+			.event = event,
+			.w = {.policy = d->tls, .lmtp = d->lmtp}};
+	struct smtp_client_options o = {.tls = d->tls, .lmtp = d->lmtp};
 	struct span text = span_text(d->text), line;
 	struct buf piece;
 	bool alive = true, reached;

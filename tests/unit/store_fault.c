@@ -1,6 +1,7 @@
 /* edge/store on a disk that is full, and on one whose fsync fails. The system calls are ours. */
 #include "test.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,12 +13,13 @@
 
 #define T0 usec_seconds(1700000000)
 
-static _Atomic bool full, fsync_fails;
+static _Atomic bool full, rows_full, fsync_fails;
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at);
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
 {
-	if (atomic_load(&full)) {
+	/* The database alone is written so. */
+	if (atomic_load(&full) || atomic_load(&rows_full)) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -101,7 +103,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char command[100];
 
-	full = fsync_fails = false;
+	full = rows_full = fsync_fails = false;
 	store_close(w->store);
 	io_loop_free(w->loop);
 	snprintf(command, sizeof(command), "rm -rf %s", w->directory);
@@ -180,6 +182,37 @@ static void a_full_disk_is_said_and_passes(void **state)
 	assert_int_equal(count(w), 2);
 }
 
+static size_t count_files(struct world *w)
+{
+	char path[100];
+	size_t n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/large", w->directory);
+	d = opendir(path);
+	require(d != NULL);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+/* Else each refused message would make the disk fuller until the next start. */
+static void a_body_without_room_for_its_row_goes(void **state)
+{
+	struct world *w = *state;
+
+	rows_full = true;
+	assert_int_equal(put(w, 1, 200000), -ENOSPC);
+	assert_int_equal(put(w, 1, 200000), -ENOSPC);
+	rows_full = false;
+	assert_int_equal(count_files(w), 0);
+	assert_int_equal(put(w, 1, 200000), 0);
+	assert_int_equal(count_files(w), 1);
+	assert_int_equal(put(w, 1, 200000), 1);
+	assert_int_equal(count_files(w), 1);
+}
+
 /* No second fsync is believed: nothing is promised until all is written anew and checked. */
 static void a_failed_fsync_ends_the_writer_until_it_is_checked(void **state)
 {
@@ -220,6 +253,7 @@ int main(void)
 #define WITH_STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(a_full_disk_is_said_and_passes),
+		WITH_STORE(a_body_without_room_for_its_row_goes),
 		WITH_STORE(a_failed_fsync_ends_the_writer_until_it_is_checked),
 		WITH_STORE(a_failed_fsync_of_a_large_body_is_said),
 	};

@@ -382,6 +382,7 @@ struct smtp_client *smtp_client_new(const struct smtp_client_options *o)
 	struct smtp_client *c = xcalloc(1, sizeof(*c));
 
 	c->tls = o->tls;
+	c->lmtp = o->lmtp;
 	c->helo = arena_strdup(&c->arena, o->helo.text);
 	require(strlen(c->helo) <= MAIL_DOMAIN_MAX);
 	c->deadline = USEC_NEVER;

@@ -34,8 +34,8 @@
  * When a write fails, read what has come before the event IO_ERROR: a server that refuses in the
  * middle of a message says why and closes.
  *
- * LMTP (RFC 2033) would be another greeting word and one final reply for each accepted recipient;
- * the queue of awaited replies has room for both.
+ * LMTP (RFC 2033) differs in the greeting word and in one final reply for each accepted recipient:
+ * with options.lmtp.
  */
 #pragma once
 
@@ -58,6 +58,7 @@ enum smtp_tls {
 struct smtp_client_options {
 	enum smtp_tls tls;
 	struct mail_domain helo; /* the own name or address literal; copied */
+	bool lmtp;
 };
 
 enum smtp_event {

@@ -33,7 +33,7 @@ static enum state enter_ehlo(struct smtp_client *c)
 	char text[MAIL_DOMAIN_MAX + 16];
 
 	c->caps = (struct smtp_caps){0};
-	snprintf(text, sizeof(text), "EHLO %s", c->helo);
+	snprintf(text, sizeof(text), "%s %s", c->lmtp ? "LHLO" : "EHLO", c->helo);
 	smtp_machine_say(c, COMMAND_EHLO, 0, text);
 	return STAY;
 }
@@ -80,7 +80,9 @@ static enum state reply_ehlo(struct smtp_client *c, const struct smtp_reply *r)
 		return smtp_machine_unexpected(c);
 	if (c->channel == CLEAR)
 		keep_starttls_reply(c);
-	if (smtp_machine_may_say(c, COMMAND_HELO))
+	if (c->lmtp && c->tls != SMTP_TLS_REQUIRED) /* RFC 2033 section 4.1: there is no HELO */
+		return smtp_machine_end_with_quit(c, SMTP_END_REPLY, "LHLO is refused");
+	if (!c->lmtp && smtp_machine_may_say(c, COMMAND_HELO))
 		return HELO;
 	c->report.starttls = SMTP_STARTTLS_ABSENT; /* S2 */
 	return smtp_machine_end_with_quit(c, SMTP_END_STARTTLS_ABSENT,
@@ -307,6 +309,23 @@ static enum state enter_final(struct smtp_client *c)
 	return STAY;
 }
 
+/* RFC 2033 section 4.2: a reply for each recipient that was accepted, in their order. */
+static enum state reply_for_one(struct smtp_client *c)
+{
+	struct smtp_tx *tx = c->tx;
+	size_t i = 0;
+
+	while (i < tx->result.n_recipients && tx->recipients[i].fate != SMTP_FATE_OPEN)
+		i++;
+	smtp_tx_settle(tx, i, SMTP_STAGE_FINAL, &c->report.reply);
+	c->in_transaction = tx->n_open > 0;
+	if (tx->n_open == 0)
+		return READY;
+	smtp_machine_await(c, COMMAND_BODY, 0);
+	smtp_machine_rearm(c, LIMIT_FINAL);
+	return STAY;
+}
+
 static enum state reply_body(struct smtp_client *c, const struct smtp_reply *r)
 {
 	enum smtp_stage stage = c->state == FINAL ? SMTP_STAGE_FINAL : SMTP_STAGE_BODY;
@@ -314,6 +333,8 @@ static enum state reply_body(struct smtp_client *c, const struct smtp_reply *r)
 	if (!smtp_reply_is_refusal(r) && (stage != SMTP_STAGE_FINAL || smtp_reply_class(r) != 2))
 		return smtp_machine_end(c, SMTP_END_PROTOCOL,
 					"a reply in the middle of the message");
+	if (c->lmtp && stage == SMTP_STAGE_FINAL)
+		return reply_for_one(c);
 	smtp_tx_settle_all(c->tx, stage, &c->report.reply);
 	/* A refusal before the end: the rest of the message would be read as commands. */
 	if (stage != SMTP_STAGE_FINAL)

@@ -95,6 +95,7 @@ struct smtp_client {
 	enum smtp_tls tls;
 	struct arena arena; /* of the options */
 	const char *helo;
+	bool lmtp;
 
 	enum state state;
 	enum channel channel;

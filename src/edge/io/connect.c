@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static socklen_t read_address(const char *text, uint16_t port, struct sockaddr_storage *ret)
@@ -27,12 +28,33 @@ static socklen_t read_address(const char *text, uint16_t port, struct sockaddr_s
 	return 0;
 }
 
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd, ret;
+
+	if (strlen(path) >= sizeof(to.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
 int io_connect(const char *address, uint16_t port)
 {
 	struct sockaddr_storage to;
 	socklen_t n = read_address(address, port, &to);
 	int one = 1, fd, ret;
 
+	if (address[0] == '/')
+		return connect_unix(address);
 	if (n == 0)
 		return -EINVAL;
 	fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -4,7 +4,8 @@
 #include "base/err.h"
 
 /*
- * A socket on its way to `address` (IPv4 or IPv6 text). It becomes writable when the connection
+ * A socket on its way to `address`: IPv4 or IPv6 text, or the path of a Unix socket (it begins with
+ * a slash; `port` plays no part). It becomes writable when the connection
  * stands or has failed; io_connect_result tells which. Negative errno at once for what cannot
  * begin: no route, no IPv6 here.
  */

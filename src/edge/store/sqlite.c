@@ -311,7 +311,11 @@ static int open_reader(struct store_engine *e, struct err *err)
 	if (sqlite3_exec(e->reader, "PRAGMA query_only=1; PRAGMA cache_size=-8192", NULL, NULL,
 			 NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v3(e->reader, RECIPIENT_SQL, -1, SQLITE_PREPARE_PERSISTENT,
-			       &e->read_recipients, NULL) != SQLITE_OK)
+			       &e->read_recipients, NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v3(e->reader,
+			       "SELECT m.size, m.file, b.octets FROM message m LEFT JOIN body b ON"
+			       " b.message=m.num WHERE m.num=?",
+			       -1, SQLITE_PREPARE_PERSISTENT, &e->read_body, NULL) != SQLITE_OK)
 		return fail(err, e->reader, e->directory, "set up");
 	return 0;
 }
@@ -369,6 +373,7 @@ void store_sqlite_close(struct store_engine *e)
 	if (e == NULL)
 		return;
 	sqlite3_finalize(e->read_recipients);
+	sqlite3_finalize(e->read_body);
 	sqlite3_close(e->reader);
 	close_writer(e);
 	if (e->large >= 0)
@@ -560,6 +565,9 @@ struct store_op *store_sqlite_write(struct store_engine *e, struct store_op **li
 	transact_group(e, first);
 	for (struct store_op *op = first; op != NULL; op = op->next) {
 		atomic_fetch_add(&e->changes, 1);
+		/* Undone for certain, so no row will ever name its file. */
+		if (op->result == -ENOSPC && op->bytes.file != NULL)
+			unlinkat(e->large, op->bytes.file->name.text, 0);
 		for (size_t i = 0; i < op->n_unlink; i++)
 			unlinkat(e->large, op->unlink[i], 0);
 	}

@@ -65,7 +65,7 @@ struct store_engine {
 	usec_t retry_at; /* broken: reopened from then on */
 	/* The reader's. */
 	sqlite3 *reader;
-	sqlite3_stmt *read_recipients;
+	sqlite3_stmt *read_recipients, *read_body;
 	/* Counters and state that others look at. */
 	_Atomic uint64_t groups, changes;
 	_Atomic bool broken;

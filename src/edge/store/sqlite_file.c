@@ -144,20 +144,13 @@ static int open_file(struct store_engine *e, struct store_reading *r, const char
 int store_sqlite_body_open(struct store_engine *e, struct store_op *op)
 {
 	struct store_reading *r = xcalloc(1, sizeof(*r));
-	sqlite3_stmt *s = NULL;
+	sqlite3_stmt *s = e->read_body;
 	int code, result = -ENOENT;
 
 	r->fd = -1;
 	op->reading = r;
-	code = sqlite3_prepare_v2(
-		e->reader,
-		"SELECT m.size, m.file, b.octets FROM message m LEFT JOIN body b ON"
-		" b.message=m.num WHERE m.num=?",
-		-1, &s, NULL);
-	if (code == SQLITE_OK) {
-		sqlite3_bind_int64(s, 1, store_message_of((int64_t)op->key));
-		code = sqlite3_step(s);
-	}
+	sqlite3_bind_int64(s, 1, store_message_of((int64_t)op->key));
+	code = sqlite3_step(s);
 	if (code == SQLITE_ROW) {
 		const char *name = (const char *)sqlite3_column_text(s, 1);
 		size_t n = (size_t)sqlite3_column_bytes(s, 2);
@@ -177,7 +170,7 @@ int store_sqlite_body_open(struct store_engine *e, struct store_op *op)
 	} else if (code != SQLITE_DONE) {
 		result = -EIO;
 	}
-	sqlite3_finalize(s);
+	sqlite3_reset(s);
 	if (result < 0) {
 		if (r->fd >= 0)
 			close(r->fd);

@@ -28,6 +28,7 @@ struct probe_session {
 	int fd;                    /* -1: none */
 	size_t n_mails;            /* transactions begun */
 	bool connected, over;
+	bool starved; /* the owner has no octets of the body at hand */
 	char connect_error[160];
 	struct arena arena;
 };
@@ -215,17 +216,23 @@ static void judge(struct probe_session *s)
 			  accepted ? NULL : v->detail, io_now(s->loop));
 }
 
-static void feed_body(struct probe_session *s)
+/* False: there are no octets yet. */
+static bool feed_body(struct probe_session *s)
 {
 	uint8_t piece[PIECE];
 	bool last = false;
-	ssize_t n = s->ops->body(s->arg, piece, sizeof(piece), &last);
+	ssize_t n = s->starved ? -EAGAIN : s->ops->body(s->arg, piece, sizeof(piece), &last);
 
+	if (n == -EAGAIN) {
+		s->starved = true;
+		return false;
+	}
 	if (n < 0)
 		smtp_client_event(s->client, SMTP_EVENT_IO_ERROR,
 				  "the message cannot be read from its spool", io_now(s->loop));
 	else
 		smtp_client_body(s->client, span_of(piece, (size_t)n), last, io_now(s->loop));
+	return true;
 }
 
 static void end(struct probe_session *s)
@@ -276,9 +283,11 @@ static unsigned step(struct probe_session *s)
 	case SMTP_WANT_BODY:
 		if (need != 0)
 			return listen_too(s, need);
-		if (read_some(s) != 0) /* nothing was said: go on */
-			feed_body(s);
-		return 0;
+		need = read_some(s);
+		if (need == 0)
+			return 0;
+		/* Nothing was said: go on. */
+		return feed_body(s) ? 0 : need;
 	case SMTP_WANT_IO:
 		return listen_too(s, need);
 	case SMTP_WANT_CLOSE:
@@ -383,7 +392,8 @@ struct probe_session *probe_session_new(struct io_loop *l, struct tls_context *t
 					const struct probe_target *target,
 					const struct probe_session_ops *ops, void *arg)
 {
-	struct smtp_client_options options = {.tls = smtp_tls_of(target), .helo = target->helo};
+	struct smtp_client_options options = {
+		.tls = smtp_tls_of(target), .helo = target->helo, .lmtp = target->lmtp};
 	struct probe_session *s = xcalloc(1, sizeof(*s));
 
 	s->loop = l;
@@ -420,6 +430,7 @@ int probe_session_mail(struct probe_session *s, const struct smtp_mail *mail)
 	int ret = smtp_client_mail(s->client, mail, io_now(s->loop));
 
 	s->n_mails += ret == 0;
+	s->starved = false;
 	io_timer_set(s->again, 0);
 	return ret;
 }
@@ -428,6 +439,13 @@ void probe_session_quit(struct probe_session *s)
 {
 	smtp_client_quit(s->client, io_now(s->loop));
 	io_timer_set(s->again, 0);
+}
+
+void probe_session_body_ready(struct probe_session *s)
+{
+	s->starved = false;
+	if (!s->over)
+		io_timer_set(s->again, 0);
 }
 
 void probe_session_give_up(struct probe_session *s)

@@ -19,9 +19,10 @@
 #include "edge/tls/conn.h"
 
 struct probe_target {
-	const char *host; /* SNI, where no TLSA base domain is known; an address: no SNI */
-	const char *address;
+	const char *host;    /* SNI, where no TLSA base domain is known; an address: no SNI */
+	const char *address; /* or the path of a Unix socket */
 	uint16_t port;
+	bool lmtp;
 	enum dane_level level;        /* DANE, ENCRYPT or MAY */
 	bool clear;                   /* MAY: do not try STARTTLS */
 	enum tls_key_type key;        /* the tester's: ask for a certificate of this kind */
@@ -33,7 +34,10 @@ struct probe_target {
 
 struct probe_session_ops {
 	void (*ready)(void *arg);
-	/* Up to `room` octets to `p`; `*ret_last` with the last ones. Negative errno ends it. */
+	/*
+	 * Up to `room` octets to `p`; `*ret_last` with the last ones. -EAGAIN: not yet; it is asked
+	 * for again after probe_session_body_ready(). Another negative errno ends the session.
+	 */
 	ssize_t (*body)(void *arg, void *p, size_t room, bool *ret_last);
 	void (*end)(void *arg);
 };
@@ -60,6 +64,8 @@ struct probe_session *probe_session_free(struct probe_session *s);
 /* From `ready`, or when idle since. Results: probe_session_result at the next `ready` or `end`. */
 int probe_session_mail(struct probe_session *s, const struct smtp_mail *mail) _mustcheck_;
 void probe_session_quit(struct probe_session *s);
+/* What `body` had not at hand is there now. At any time but within an op. */
+void probe_session_body_ready(struct probe_session *s);
 /* Ends it as if time were over: for the owner's own deadline. */
 void probe_session_give_up(struct probe_session *s);
 
