@@ -433,6 +433,17 @@ static void test_offer(void **state)
 	stop(&c);
 }
 
+/* Port 465: what TLS allows is allowed and offered at once, what it forbids is not. */
+static void test_tls_from_start(void **state)
+{
+	(void)state;
+	defaults();
+	options_now.tls_from_start = options_now.tls_required = options_now.auth = true;
+	same(HI "AUTH PLAIN AGEAc2VjcmV0\r\n" ENV "RSET\r\nSTARTTLS\r\n",
+	     "220 250 235 250 250 250 503 ", "EHLO:a AUTH:PLAIN:a " LENV "RESET ");
+	defaults();
+}
+
 /* A DATA that is refused, with the text of the message already behind it. */
 static void test_sync(void **state)
 {
@@ -598,12 +609,19 @@ static void test_caller_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dialogues), cmocka_unit_test(test_ends_of_data),
-		cmocka_unit_test(test_tls),       cmocka_unit_test(test_starttls_injection),
-		cmocka_unit_test(test_required),  cmocka_unit_test(test_offer),
-		cmocka_unit_test(test_sync),      cmocka_unit_test(test_banner),
-		cmocka_unit_test(test_waits),     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_lines),     cmocka_unit_test(test_caller_refuses),
+		cmocka_unit_test(test_dialogues),
+		cmocka_unit_test(test_ends_of_data),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_starttls_injection),
+		cmocka_unit_test(test_required),
+		cmocka_unit_test(test_offer),
+		cmocka_unit_test(test_tls_from_start),
+		cmocka_unit_test(test_sync),
+		cmocka_unit_test(test_banner),
+		cmocka_unit_test(test_waits),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_caller_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

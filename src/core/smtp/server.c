@@ -396,6 +396,7 @@ struct smtp_server *smtp_server_new(const struct smtp_server_options *o)
 	s->options = *o;
 	snprintf(s->host, sizeof(s->host), "%s", o->host);
 	s->options.host = s->host;
+	s->in_tls = o->tls_from_start;
 	buf_init(&s->line, SMTP_SERVER_LINE_MAX);
 	buf_init(&s->out, SMTP_SERVER_OUTPUT_MAX);
 	buf_init(&s->secret, SMTP_SERVER_LINE_MAX);

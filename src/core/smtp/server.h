@@ -34,10 +34,12 @@
  *		case SMTP_SERVER_RCPT:
  *		case SMTP_SERVER_AUTH:
  *		case SMTP_SERVER_BEGIN:		// a message follows: open a body
- *		case SMTP_SERVER_END:		// all of it was handed out: 250 only when it is
- *safe case SMTP_SERVER_STARTTLS: case SMTP_SERVER_DATA:		// append e.data case
- *SMTP_SERVER_RESET:		// drop the transaction case SMTP_SERVER_HANDSHAKE:	// write, do
- *the handshake, smtp_server_tls_up() case SMTP_SERVER_CLOSE:		// write the output, close
+ *		case SMTP_SERVER_END:		// all was handed out; 250 when it is safe
+ *		case SMTP_SERVER_STARTTLS:
+ *		case SMTP_SERVER_DATA:		// append e.data
+ *		case SMTP_SERVER_RESET:		// drop the transaction
+ *		case SMTP_SERVER_HANDSHAKE:	// write, handshake, then ..._tls_up()
+ *		case SMTP_SERVER_CLOSE:		// write the output, close
  *		}
  *	}
  *
@@ -71,6 +73,7 @@ struct smtp_server_options {
 	bool auth;                /* offered inside TLS: PLAIN and LOGIN */
 	bool auth_required;       /* MAIL without AUTH gets 530 5.7.0 */
 	bool refuse_early_talker; /* input before the banner ends the session */
+	bool tls_from_start;      /* all of it is inside TLS (port 465, RFC 8314 section 3.3) */
 };
 
 /* 100 recipients and messages, 100 idle commands, 20 errors, 50 MiB, STARTTLS. `host` is unset. */
