@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence
 
 from bench.measure import Bench, BenchError, Pair, Sink, alternate
 from lab import certs
@@ -233,9 +233,9 @@ def watched(argv: list[str], source: Path, output: Path) -> tuple[float, int, in
     return usage.ru_utime + usage.ru_stime, peak[0], process.returncode
 
 
-def measure_shared(build: Path, hosts: int, few: int, more: int) -> tuple[Shared, Shared]:
+def measure_shared(build: Path, hosts: int, numbers: Sequence[int]) -> list[Shared]:
     bench = SharedBench(build, hosts)
     try:
-        return bench.run(few), bench.run(more)
+        return [bench.run(n) for n in numbers]
     finally:
         bench.stop()
