@@ -217,7 +217,8 @@ static EVP_PKEY *read_key(struct span pem, bool private, bool *asked)
 	return key;
 }
 
-int tls_key_parse(struct span pem, struct tls_key **ret, struct err *e)
+/* `public_too`: a public key will do. */
+static int parse_key(struct span pem, bool public_too, EVP_PKEY **ret, struct err *e)
 {
 	bool asked = false;
 	EVP_PKEY *key;
@@ -228,20 +229,20 @@ int tls_key_parse(struct span pem, struct tls_key **ret, struct err *e)
 		return err_set(e, -EINVAL, "empty");
 	tls_init();
 	key = read_key(pem, true, &asked);
-	if (key == NULL && !asked)
+	if (key == NULL && !asked && public_too)
 		key = read_key(pem, false, &asked);
 	if (asked) {
 		EVP_PKEY_free(key);
 		return err_set(e, -EINVAL, "the key is protected by a passphrase");
 	}
 	if (key == NULL)
-		return err_set(e, -EINVAL, "no PEM private or public key in it that can be read");
-	*ret = xcalloc(1, sizeof(**ret));
-	(*ret)->key = key;
+		return err_set(e, -EINVAL, "no PEM private %skey in it that can be read",
+			       public_too ? "or public " : "");
+	*ret = key;
 	return 0;
 }
 
-int tls_key_load(const char *path, struct tls_key **ret, struct err *e)
+static int load_key(const char *path, bool public_too, EVP_PKEY **ret, struct err *e)
 {
 	struct buf b;
 	int r;
@@ -249,9 +250,39 @@ int tls_key_load(const char *path, struct tls_key **ret, struct err *e)
 	buf_init(&b, TLS_PEM_MAX);
 	r = read_file(path, &b, e);
 	if (r == 0)
-		r = prefix_path(path, tls_key_parse(buf_span(&b), ret, e), e);
+		r = prefix_path(path, parse_key(buf_span(&b), public_too, ret, e), e);
 	wipe(&b);
 	return r;
+}
+
+int tls_private_key_load(const char *path, EVP_PKEY **ret, struct err *e)
+{
+	return load_key(path, false, ret, e);
+}
+
+static int wrap(int r, EVP_PKEY *key, struct tls_key **ret)
+{
+	if (r < 0)
+		return r;
+	*ret = xcalloc(1, sizeof(**ret));
+	(*ret)->key = key;
+	return 0;
+}
+
+int tls_key_parse(struct span pem, struct tls_key **ret, struct err *e)
+{
+	EVP_PKEY *key = NULL;
+	int r = parse_key(pem, true, &key, e);
+
+	return wrap(r, key, ret);
+}
+
+int tls_key_load(const char *path, struct tls_key **ret, struct err *e)
+{
+	EVP_PKEY *key = NULL;
+	int r = load_key(path, true, &key, e);
+
+	return wrap(r, key, ret);
 }
 
 struct tls_key *tls_key_free(struct tls_key *k)

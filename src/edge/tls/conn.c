@@ -18,7 +18,8 @@ enum state {
 struct tls_conn {
 	SSL *ssl;
 	struct tls_socket socket;
-	enum tls_level level;
+	enum tls_level level; /* ENCRYPT for a server */
+	const char *peer;     /* "server", "client" */
 	enum state state;
 	bool truncated, broken;
 	const char *version, *cipher; /* from the handshake's end on */
@@ -91,20 +92,38 @@ static int arm(SSL *ssl, const struct tls_client_spec *spec, struct err *e)
 	return err_set(e, -EINVAL, "no such level");
 }
 
-struct tls_conn *tls_conn_new(struct tls_context *context, int fd,
-			      const struct tls_client_spec *spec, struct err *e)
+static struct tls_conn *conn_new(SSL_CTX *ctx, const BIO_METHOD *socket, int fd)
 {
 	struct tls_conn *c = xcalloc(1, sizeof(*c));
-	BIO *bio;
+	BIO *bio = BIO_new(socket);
 
 	c->socket.fd = fd;
-	c->level = spec->level;
-	c->ssl = SSL_new(tls_context_ssl(context, spec->level));
-	bio = BIO_new(tls_context_socket(context));
+	c->ssl = SSL_new(ctx);
 	require(c->ssl != NULL && bio != NULL);
 	BIO_set_data(bio, &c->socket);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(c->ssl, bio, bio);
+	return c;
+}
+
+struct tls_conn *tls_conn_new_server(struct tls_server *s, int fd)
+{
+	struct tls_conn *c = conn_new(tls_server_ssl(s), tls_server_socket(s), fd);
+
+	c->level = TLS_LEVEL_ENCRYPT;
+	c->peer = "client";
+	SSL_set_accept_state(c->ssl);
+	return c;
+}
+
+struct tls_conn *tls_conn_new(struct tls_context *context, int fd,
+			      const struct tls_client_spec *spec, struct err *e)
+{
+	struct tls_conn *c =
+		conn_new(tls_context_ssl(context, spec->level), tls_context_socket(context), fd);
+
+	c->level = spec->level;
+	c->peer = "server";
 	SSL_set_connect_state(c->ssl);
 	if (arm(c->ssl, spec, e) < 0)
 		return tls_conn_free(c);
@@ -162,16 +181,15 @@ static void explain_protocol(struct tls_conn *c)
 
 	c->broken = !in_handshake(c);
 	if (alert >= 0)
-		snprintf(c->error, sizeof(c->error),
-			 "%s failed: the server sent the alert \"%s\" (%d)", when(c),
-			 SSL_alert_desc_string_long(alert), alert);
+		snprintf(c->error, sizeof(c->error), "%s failed: the %s sent the alert \"%s\" (%d)",
+			 when(c), c->peer, SSL_alert_desc_string_long(alert), alert);
 	else if (why == SSL_R_EXCESSIVE_MESSAGE_SIZE)
 		snprintf(c->error, sizeof(c->error),
 			 "%s failed: a message is too large (certificate chain above %d octets)",
 			 when(c), TLS_CHAIN_MAX);
 	else if (why == SSL_R_WRONG_VERSION_NUMBER || why == SSL_R_HTTP_REQUEST)
-		snprintf(c->error, sizeof(c->error), "%s failed: the server's answer is not TLS",
-			 when(c));
+		snprintf(c->error, sizeof(c->error), "%s failed: what the %s sent is not TLS",
+			 when(c), c->peer);
 	else
 		snprintf(c->error, sizeof(c->error), "%s failed: %s", when(c),
 			 tls_openssl_error(text, sizeof(text)));
@@ -192,8 +210,8 @@ static enum tls_step ended(struct tls_conn *c, bool truncated)
 		ERR_clear_error();
 		return TLS_STEP_EOF;
 	}
-	snprintf(c->error, sizeof(c->error),
-		 "the server closed the connection during the handshake");
+	snprintf(c->error, sizeof(c->error), "the %s closed the connection during the handshake",
+		 c->peer);
 	return fail(c);
 }
 
@@ -338,11 +356,36 @@ const char *tls_conn_cipher(const struct tls_conn *c)
 	return c->cipher;
 }
 
+static X509 *peer_leaf(const struct tls_conn *c)
+{
+	return c->version == NULL ? NULL : SSL_get0_peer_certificate(c->ssl);
+}
+
 struct tls_chain *tls_conn_chain(const struct tls_conn *c)
 {
-	STACK_OF(X509) *sent = c->version == NULL ? NULL : SSL_get_peer_cert_chain(c->ssl);
+	X509 *leaf = peer_leaf(c);
+	STACK_OF(X509) *sent = leaf == NULL ? NULL : SSL_get_peer_cert_chain(c->ssl), *whole;
+	struct tls_chain *chain;
 
-	return sent == NULL || sk_X509_num(sent) <= 0 ? NULL : tls_chain_from_x509(sent);
+	if (leaf == NULL)
+		return NULL;
+	if (!SSL_is_server(c->ssl))
+		return sent == NULL ? NULL : tls_chain_from_x509(sent);
+	/* A server's list is without the client's own certificate. */
+	whole = sent == NULL ? sk_X509_new_null() : sk_X509_dup(sent);
+	require(whole != NULL && sk_X509_unshift(whole, leaf) > 0);
+	chain = tls_chain_from_x509(whole);
+	sk_X509_free(whole);
+	return chain;
+}
+
+bool tls_conn_fingerprint(const struct tls_conn *c, uint8_t ret[TLS_FINGERPRINT_SIZE])
+{
+	X509 *leaf = peer_leaf(c);
+	unsigned n = TLS_FINGERPRINT_SIZE;
+
+	return leaf != NULL && X509_digest(leaf, EVP_sha256(), ret, &n) == 1 &&
+	       n == TLS_FINGERPRINT_SIZE;
 }
 
 const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c)

@@ -1,6 +1,7 @@
 /*
- * TLS on a connected, non-blocking socket, the client's side. The owner waits and calls again;
- * nothing here waits or loops, closes the socket, or raises SIGPIPE.
+ * TLS on a connected, non-blocking socket. The client's side is made here, the server's by
+ * tls_conn_new_server (edge/tls/server.h); the other functions serve both. The owner waits and
+ * calls again; nothing here waits or loops, closes the socket, or raises SIGPIPE.
  *
  *	c = tls_conn_new(context, fd, &spec, &e);
  *	while ((step = tls_conn_handshake(c)) == TLS_STEP_WANT_READ || ... ) wait for fd;
@@ -22,6 +23,10 @@ enum tls_step {
 	TLS_STEP_WANT_WRITE, /* ... writable */
 	TLS_STEP_EOF,        /* the peer has closed, with or without close_notify */
 	TLS_STEP_FAILED,     /* tls_conn_error says why; only tls_conn_free may follow */
+};
+
+enum {
+	TLS_FINGERPRINT_SIZE = 32, /* octets of SHA-256 */
 };
 
 /* Which of its certificates a server shall choose: by the signatures that are offered to it. */
@@ -86,5 +91,10 @@ const char *tls_conn_version(const struct tls_conn *c);
 const char *tls_conn_cipher(const struct tls_conn *c);
 /* What the peer sent, to be freed by the caller; NULL before the handshake or without one. */
 struct tls_chain *tls_conn_chain(const struct tls_conn *c);
+/*
+ * SHA-256 of the DER of the peer's own certificate, whose key it has proved to hold. False before
+ * the handshake's end or without a certificate. A comparison, and nothing else, tells who it is.
+ */
+bool tls_conn_fingerprint(const struct tls_conn *c, uint8_t ret[TLS_FINGERPRINT_SIZE]) _mustcheck_;
 /* NONE before the handshake's end and at other levels than dane. Lives as long as `c`. */
 const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c);

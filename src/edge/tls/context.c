@@ -23,13 +23,22 @@ static const char lax_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CH
 static const char tls13_ciphers[] =
 	"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
 static const char groups[] = "X25519:P-256:P-384:P-521:X448";
-#define MODERN_SIGNATURES                                                                          \
-	"ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"                                    \
-	"rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"                             \
-	"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"                                \
-	"RSA+SHA256:RSA+SHA384:RSA+SHA512"
-static const char strict_signatures[] = MODERN_SIGNATURES;
-static const char lax_signatures[] = MODERN_SIGNATURES ":ECDSA+SHA1:RSA+SHA224:RSA+SHA1";
+static const char lax_signatures[] = TLS_SIGNATURES ":ECDSA+SHA1:RSA+SHA224:RSA+SHA1";
+
+static const struct tls_settings strict = {
+	.version = TLS1_2_VERSION,
+	.level = 1,
+	.ciphers = strict_ciphers,
+	.signatures = TLS_SIGNATURES,
+};
+/* The lax one also takes servers without RFC 5746; nothing ever renegotiates. */
+static const struct tls_settings lax = {
+	.version = TLS1_VERSION,
+	.level = 0,
+	.ciphers = lax_ciphers,
+	.signatures = lax_signatures,
+	.options = SSL_OP_LEGACY_SERVER_CONNECT,
+};
 
 void tls_init(void)
 {
@@ -108,7 +117,7 @@ static long socket_ctrl(BIO *b, int command, long number, void *pointer)
 	return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-static BIO_METHOD *socket_method(void)
+BIO_METHOD *tls_socket_method(void)
 {
 	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
 
@@ -121,9 +130,7 @@ static BIO_METHOD *socket_method(void)
 
 /* --- contexts --------------------------------------------------------------------------------- */
 
-/* All that openssl.cnf could have changed is set again: options, store, groups, signatures. */
-static bool configure(SSL_CTX *ctx, int version, int level, const char *ciphers,
-		      const char *signatures, uint64_t options)
+bool tls_configure(SSL_CTX *ctx, const struct tls_settings *t)
 {
 	X509_STORE *empty = X509_STORE_new();
 
@@ -131,7 +138,7 @@ static bool configure(SSL_CTX *ctx, int version, int level, const char *ciphers,
 		return false;
 	SSL_CTX_set_cert_store(ctx, empty); /* C15 */
 	SSL_CTX_clear_options(ctx, SSL_CTX_get_options(ctx));
-	SSL_CTX_set_options(ctx, options | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	SSL_CTX_set_options(ctx, t->options | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_NO_TICKET | SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
@@ -141,14 +148,24 @@ static bool configure(SSL_CTX *ctx, int version, int level, const char *ciphers,
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* the verdict is read afterwards */
 	SSL_CTX_set_max_cert_list(ctx, TLS_CHAIN_MAX);
 	/* After the ciphers: a list of openssl.cnf could carry a level of its own. */
-	if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
+	if (SSL_CTX_set_cipher_list(ctx, t->ciphers) != 1)
 		return false;
-	SSL_CTX_set_security_level(ctx, level);
-	return SSL_CTX_set_min_proto_version(ctx, version) == 1 &&
+	SSL_CTX_set_security_level(ctx, t->level);
+	return SSL_CTX_set_min_proto_version(ctx, t->version) == 1 &&
 	       SSL_CTX_set_max_proto_version(ctx, 0) == 1 &&
 	       SSL_CTX_set_ciphersuites(ctx, tls13_ciphers) == 1 &&
 	       SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
-	       SSL_CTX_set1_sigalgs_list(ctx, signatures) == 1 && SSL_CTX_dane_enable(ctx) == 1;
+	       SSL_CTX_set1_sigalgs_list(ctx, t->signatures) == 1;
+}
+
+static SSL_CTX *client(const struct tls_settings *t)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx != NULL && tls_configure(ctx, t) && SSL_CTX_dane_enable(ctx) == 1)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
 }
 
 struct tls_context *tls_context_new(struct err *e)
@@ -158,14 +175,10 @@ struct tls_context *tls_context_new(struct err *e)
 
 	tls_init();
 	ERR_clear_error();
-	c->strict = SSL_CTX_new(TLS_client_method());
-	c->lax = SSL_CTX_new(TLS_client_method());
-	c->socket = socket_method();
-	/* The lax one also takes servers without RFC 5746; nothing ever renegotiates. */
-	if (c->strict != NULL && c->lax != NULL && c->socket != NULL &&
-	    configure(c->strict, TLS1_2_VERSION, 1, strict_ciphers, strict_signatures, 0) &&
-	    configure(c->lax, TLS1_VERSION, 0, lax_ciphers, lax_signatures,
-		      SSL_OP_LEGACY_SERVER_CONNECT)) {
+	c->strict = client(&strict);
+	c->lax = client(&lax);
+	c->socket = tls_socket_method();
+	if (c->strict != NULL && c->lax != NULL && c->socket != NULL) {
 		ERR_clear_error();
 		return c;
 	}
