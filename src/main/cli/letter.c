@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "core/mail/date.h"
 #include "main/cli/ask.h"
 
 struct cli_letter {
@@ -20,19 +20,6 @@ struct cli_letter {
 	void *arg;
 };
 
-/* "Thu, 24 Dec 2026 18:00:00 +0000": RFC 5322 section 3.3, by no locale. */
-static const char *date(struct arena *a, time_t now)
-{
-	static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-					     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	struct tm tm;
-
-	require(gmtime_r(&now, &tm) != NULL);
-	return arena_printf(a, "%s, %02d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
-			    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
 static const char *text_of(struct cli_letter *l)
 {
 	const struct check_inbound *o = l->inbound;
@@ -40,7 +27,8 @@ static const char *text_of(struct cli_letter *l)
 				   ? arena_printf(&l->arena, "postmaster@%s", o->helo.text)
 				   : o->from->path;
 	uint8_t bytes[12];
-	time_t now = (time_t)(io_unix_now() / USEC_PER_SEC);
+	usec_t now = io_unix_now();
+	char date[MAIL_DATE_MAX];
 
 	require(getrandom(bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
 	return arena_printf(
@@ -57,7 +45,7 @@ static const char *text_of(struct cli_letter *l)
 		"This message tests whether mail to this address arrives, under RFC 7672\r\n"
 		"(SMTP DANE). It was sent by \"daneway check --send\"; no answer is "
 		"needed.\r\n",
-		date(&l->arena, now), from, o->to->path, (long long)now,
+		mail_date(now, date), from, o->to->path, (long long)(now / USEC_PER_SEC),
 		hex_encode(&l->arena, span_of(bytes, sizeof(bytes))), o->helo.text);
 }
 
