@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from bench.measure import OCTETS, PORT, Bench, BenchError, Pair, Sink, alternate
 from lab import certs
 from lab.gateway import Gateway
 from lab.postfix import Postfix
-from lab.process import Process
 from lab.unbound import Unbound
 from lab.world import World
 
@@ -45,11 +45,11 @@ class Both:
     """Lower is better in both pairs."""
 
     cpu: Pair = field(default_factory=Pair)
-    seconds: Pair = field(default_factory=Pair)  # a message
+    wall: Pair = field(default_factory=Pair)  # milliseconds a message
 
     def note(self, ours: bool, run: Run) -> None:
         (self.cpu.ours if ours else self.cpu.peer).append(run.cpu)
-        (self.seconds.ours if ours else self.seconds.peer).append(1 / run.rate)
+        (self.wall.ours if ours else self.wall.peer).append(1000 / run.rate)
 
 
 # --- processor time of a tree of processes ---------------------------------------------------------
@@ -153,8 +153,6 @@ class Theirs:
                 + tree_ticks(self.unbound._process.popen.pid))
 
     def go(self) -> None:
-        import subprocess
-
         subprocess.run(self.server.tool("postsuper", "-H", "ALL"), check=True, capture_output=True)
         subprocess.run(self.server.tool("postqueue", "-f"), check=True, capture_output=True)
 
@@ -214,9 +212,7 @@ class GatewayBench:
         source.write_text("".join(f"{r}\n" for r in recipients))
         output = self.world.dir / "load.out"
         with open(source, "rb") as i, open(output, "wb") as o:
-            import subprocess
-
-            done = subprocess.run(argv, stdin=i, stdout=o, stderr=subprocess.PIPE, timeout=WAIT)
+                done = subprocess.run(argv, stdin=i, stdout=o, stderr=subprocess.PIPE, timeout=WAIT)
         if done.returncode != 0:
             raise BenchError(f"load: {done.stderr.decode()}")
         result = json.loads(output.read_text())
@@ -268,6 +264,24 @@ class GatewayBench:
             wall = time.monotonic() - began
             time.sleep(0.3)
             return Run((program.seconds() - before) * 1000 / messages, messages / wall)
+
+
+def cases(bench: GatewayBench, n: int) -> list[tuple[str, float, float | None,
+                                                      Callable[[Callable[..., Any]], Run]]]:
+    """Name, goal of the CPU's ratio and of the time's, and how it is run."""
+    far, cold = [f"user@{FAR}"], [f"user@{domain}" for domain in bench.cold]
+    return [
+        ("in, TLS, kept connections", 0.30, 1 / 3,
+         lambda kind: bench.mail_in(kind, "tls", 1000, 2 * n)),
+        ("in, TLS, a connection each", 0.50, None, lambda kind: bench.mail_in(kind, "tls", 1, n)),
+        ("in, clear, a connection each", 0.50, None,
+         lambda kind: bench.mail_in(kind, "clear", 1, n)),
+        ("out, reuse, one domain", 0.30, 1 / 5, lambda kind: bench.mail_out(kind, far, n)),
+        ("out, many domains on 20 MX hosts, cold", 0.30, None,
+         lambda kind: bench.mail_out(kind, cold, n)),
+        ("through, over TLS, out under DANE", 0.45, None,
+         lambda kind: bench.mail_through(kind, n)),
+    ]
 
 
 def compare(rounds: int, run: Callable[[Callable[..., Any]], Run]) -> Both:
