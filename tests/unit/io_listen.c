@@ -140,7 +140,7 @@ static void connections_come_with_their_address(void **state)
 {
 	static const struct {
 		const char *listen, *connect, *text;
-		uint8_t n_bytes;
+		uint8_t n_octets;
 	} rows[] = {
 		{"127.0.0.1", "127.0.0.1", "127.0.0.1", 4},
 		{"::1", "::1", "::1", 16},
@@ -161,8 +161,8 @@ static void connections_come_with_their_address(void **state)
 		client = connect_to(rows[i].connect, port, &own);
 		run(w, 1, 5000);
 		assert_int_equal(w->n, 1);
-		assert_string_equal(w->peer.text, rows[i].text);
-		assert_int_equal(w->peer.n_bytes, rows[i].n_bytes);
+		assert_string_equal(w->peer.address, rows[i].text);
+		assert_int_equal(w->peer.n_octets, rows[i].n_octets);
 		assert_int_equal(w->peer.port, own);
 		assert_true(fcntl(w->fds[0], F_GETFL) & O_NONBLOCK);
 		assert_true(fcntl(w->fds[0], F_GETFD) & FD_CLOEXEC);
@@ -188,8 +188,8 @@ static void unix_sockets_too(void **state)
 	assert_int_equal(connect(client, (struct sockaddr *)&un, sizeof(un)), 0);
 	run(w, 1, 5000);
 	assert_int_equal(w->n, 1);
-	assert_string_equal(w->peer.text, "");
-	assert_int_equal(w->peer.n_bytes, 0);
+	assert_string_equal(w->peer.address, "");
+	assert_int_equal(w->peer.n_octets, 0);
 	assert_int_equal(w->peer.port, 0);
 	assert_true(fcntl(w->fds[0], F_GETFL) & O_NONBLOCK);
 	close(client);
@@ -204,13 +204,13 @@ static void peers_from_octets(void **state)
 			     mapped[16] = {[10] = 0xff, 0xff, 198, 51, 100, 7};
 
 	(void)state;
-	assert_string_equal(io_peer_of(span_of(v4, 4), 25).text, "192.0.2.1");
+	assert_string_equal(io_peer_of(span_of(v4, 4), 25).address, "192.0.2.1");
 	assert_int_equal(io_peer_of(span_of(v4, 4), 25).port, 25);
-	assert_string_equal(io_peer_of(span_of(v6, 16), 25).text, "2001:db8::1");
-	assert_string_equal(io_peer_of(span_of(mapped, 16), 25).text, "198.51.100.7");
-	assert_int_equal(io_peer_of(span_of(mapped, 16), 25).n_bytes, 4);
-	assert_string_equal(io_peer_of(span_of(v6, 15), 25).text, "");
-	assert_string_equal(io_peer_of(span_of(NULL, 0), 25).text, "");
+	assert_string_equal(io_peer_of(span_of(v6, 16), 25).address, "2001:db8::1");
+	assert_string_equal(io_peer_of(span_of(mapped, 16), 25).address, "198.51.100.7");
+	assert_int_equal(io_peer_of(span_of(mapped, 16), 25).n_octets, 4);
+	assert_string_equal(io_peer_of(span_of(v6, 15), 25).address, "");
+	assert_string_equal(io_peer_of(span_of(NULL, 0), 25).address, "");
 }
 
 /* --- pauses ----------------------------------------------------------------------------------- */

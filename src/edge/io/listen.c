@@ -21,7 +21,7 @@ enum state {
 struct io_listener {
 	struct io_loop *loop;
 	int fd;
-	io_accept_fn *fn;
+	io_listener_fn *fn;
 	void *arg;
 	struct io_watch *watch;
 	struct io_timer *timer;
@@ -57,10 +57,10 @@ struct io_peer io_peer_of(struct span address, uint16_t port)
 		address = span_skip(address, sizeof(mapped));
 	if (address.n != 4 && address.n != 16)
 		return (struct io_peer){.port = 0};
-	memcpy(p.bytes, address.p, address.n);
-	p.n_bytes = (uint8_t)address.n;
-	require(inet_ntop(address.n == 4 ? AF_INET : AF_INET6, p.bytes, p.text, sizeof(p.text)) !=
-		NULL);
+	memcpy(p.octets, address.p, address.n);
+	p.n_octets = (uint8_t)address.n;
+	require(inet_ntop(address.n == 4 ? AF_INET : AF_INET6, p.octets, p.address,
+			  sizeof(p.address)) != NULL);
 	return p;
 }
 
@@ -175,7 +175,7 @@ static int prepare(int fd, struct err *e)
 	return 0;
 }
 
-struct io_listener *io_listener_new(struct io_loop *loop, int fd, io_accept_fn *fn, void *arg,
+struct io_listener *io_listener_new(struct io_loop *loop, int fd, io_listener_fn *fn, void *arg,
 				    struct err *e)
 {
 	struct io_listener *l;

@@ -21,16 +21,16 @@ enum {
 	IO_LISTENER_BATCH = 32, /* connections in one turn of the loop: others have work too */
 	IO_LISTENER_REST_MS = 200,
 	IO_LISTENER_LOG_SECONDS = 60,
-	IO_PEER_TEXT = 46, /* octets of an address as text, NUL included */
+	IO_PEER_ADDRESS = 46, /* octets of an address as text, NUL included */
 };
 
 struct io_peer {
 	/* "192.0.2.1", also for an IPv4 client of a socket on "[::]"; "2001:db8::1"; "" for AF_UNIX
 	 */
-	char text[IO_PEER_TEXT];
-	uint8_t bytes[16];
-	uint8_t n_bytes; /* 4, 16; 0 for AF_UNIX */
-	uint16_t port;   /* 0 for AF_UNIX */
+	char address[IO_PEER_ADDRESS];
+	uint8_t octets[16];
+	uint8_t n_octets; /* 4, 16; 0 for AF_UNIX */
+	uint16_t port;    /* 0 for AF_UNIX */
 };
 
 /* From 4 or 16 octets of an address in network order (any other number: as AF_UNIX). */
@@ -40,7 +40,7 @@ struct io_peer io_peer_of(struct span address, uint16_t port);
  * `fd` is the callee's. It may pause the listener, after which no more come, but not free it (see
  * io_defer). `peer` is borrowed for the call.
  */
-typedef void io_accept_fn(void *arg, int fd, const struct io_peer *peer);
+typedef void io_listener_fn(void *arg, int fd, const struct io_peer *peer);
 
 struct io_listener;
 
@@ -48,7 +48,7 @@ struct io_listener;
  * Borrows `fd`, makes it non-blocking, and accepts at once. NULL and `e`: -EINVAL if it is no
  * stream socket that listens.
  */
-struct io_listener *io_listener_new(struct io_loop *loop, int fd, io_accept_fn *fn, void *arg,
+struct io_listener *io_listener_new(struct io_loop *loop, int fd, io_listener_fn *fn, void *arg,
 				    struct err *e) _mustcheck_;
 /* `fd` stays open, what waits in its queue stays there. NULL is fine; returns NULL. */
 struct io_listener *io_listener_free(struct io_listener *l);
