@@ -125,6 +125,11 @@ size_t js_count(const struct js *array)
 	return json_array_size(in(array));
 }
 
+size_t js_size(const struct js *object)
+{
+	return json_object_size(in(object));
+}
+
 const char *js_text(const struct js *v)
 {
 	return json_string_value(in(v));
@@ -148,6 +153,11 @@ bool js_is_null(const struct js *v)
 bool js_is_object(const struct js *v)
 {
 	return json_is_object(in(v));
+}
+
+struct js *js_copy(const struct js *v)
+{
+	return out(json_deep_copy(in(v)));
 }
 
 struct js *js_parse(struct span text, struct err *e)

@@ -34,11 +34,14 @@ struct js *js_text_value(const char *text);            /* NULL: null */
 struct js *js_get(const struct js *object, const char *key); /* NULL: absent */
 struct js *js_at(const struct js *array, size_t i);
 size_t js_count(const struct js *array); /* 0 for what is no array */
+size_t js_size(const struct js *object); /* members; 0 for what is no object */
 const char *js_text(const struct js *v); /* NULL for what is no string */
 int64_t js_int(const struct js *v, int64_t otherwise);
 bool js_bool(const struct js *v, bool otherwise);
 bool js_is_null(const struct js *v);
 bool js_is_object(const struct js *v);
+/* All of it anew, the caller's. */
+struct js *js_copy(const struct js *v);
 
 /* Strict: duplicate keys, trailing bytes and invalid UTF-8 are refused. NULL and `e` on error. */
 struct js *js_parse(struct span text, struct err *e) _mustcheck_;

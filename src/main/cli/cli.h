@@ -20,7 +20,8 @@ enum {
 /* `c` holds the global options given before the command's name. */
 typedef int cli_command_fn(struct config *c, int argc, char **argv);
 
-cli_command_fn cli_check, cli_config, cli_deliver, cli_dnssec, cli_policy, cli_serve, cli_tlsa;
+cli_command_fn cli_check, cli_config, cli_deliver, cli_dnssec, cli_policy, cli_queue, cli_serve,
+	cli_status, cli_tlsa;
 
 /*
  * What the command line left open, from the environment and daneway.yaml; a command calls it when

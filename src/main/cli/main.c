@@ -20,7 +20,9 @@ static const struct {
 	{"deliver", cli_deliver, "deliver a message now, under RFC 7672"},
 	{"dnssec", cli_dnssec, "the chain of trust of a name, zone by zone from the root"},
 	{"policy", cli_policy, "what a sender must do for a domain, from DNS alone"},
+	{"queue", cli_queue, "the gateway's queue: list, show, retry, hold, delete ..."},
 	{"serve", cli_serve, "the gateway: take mail in, keep it, send it"},
+	{"status", cli_status, "how the gateway is"},
 	{"tlsa", cli_tlsa, "make TLSA records, match and read them"},
 };
 

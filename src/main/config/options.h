@@ -63,6 +63,10 @@ struct config {
 	/* tlsa match */
 	const char *chain, *time;
 	struct config_list record, name;
+	/* queue */
+	const char *domain, *sender;
+	usec_t older;
+	bool all;
 	/* config */
 	bool check, defaults, show, man;
 };
@@ -79,6 +83,8 @@ enum config_command {
 	CONFIG_DNSSEC = 64,
 	CONFIG_CONFIG = 128,
 	CONFIG_SERVE = 256,
+	CONFIG_STATUS = 512,
+	CONFIG_QUEUE = 1024,
 	CONFIG_ANY = 65535,
 };
 

@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "edge/io/log.h"
-#include "main/gateway/gateway.h"
+#include "main/gateway/control.h"
 
 static enum io_log_level log_level(const struct config_file *f)
 {
@@ -277,6 +277,9 @@ static enum gateway_end begin(struct gateway *g, struct gateway_snapshot *s, str
 	g->inbound = gateway_inbound_new(&env, s, g->file, &g->ports, e);
 	if (g->inbound == NULL)
 		return GATEWAY_UNAVAILABLE;
+	g->control = gateway_control_new(g, e);
+	if (g->control == NULL)
+		return GATEWAY_UNAVAILABLE;
 	g->signal_watch = io_watch_new(g->loop, g->signals, on_signal, g);
 	io_watch_set(g->signal_watch, IO_READ);
 	g->limit = io_timer_new(g->loop, on_limit, g);
@@ -328,6 +331,7 @@ static void log_unused(const struct gateway *g)
 
 static void finish(struct gateway *g)
 {
+	g->control = gateway_control_free(g->control);
 	g->inbound = gateway_inbound_free(g->inbound);
 	g->outbound = gateway_outbound_free(g->outbound);
 	gateway_health_stop(g);
