@@ -57,6 +57,60 @@ static void talks_both_ways(void **state)
 	tls_server_free(s);
 }
 
+/*
+ * What a reader must know before it waits for the socket. Records come with one recv() where they
+ * can, so several may lie in OpenSSL while the socket has nothing.
+ */
+static void drained(int version)
+{
+	struct tls_server *s = server_of("leaf", false);
+	struct pair *p = pair_new(s, version);
+	char text[100], some[20000];
+	size_t n, got;
+	ssize_t half;
+
+	pair_start(p, NAME);
+	expect_done(p);
+	assert_int_equal(tls_conn_read(p->server, text, sizeof(text), &n), TLS_STEP_WANT_READ);
+	assert_true(tls_conn_is_drained(p->server));
+	/* Two records at once, and between them (1.3) a message that is no data. */
+	assert_int_equal(SSL_write_ex(p->client, "one", 3, &got), 1);
+	if (version == TLS1_3_VERSION)
+		assert_int_equal(SSL_key_update(p->client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+	assert_int_equal(SSL_write_ex(p->client, "two", 3, &got), 1);
+	assert_int_equal(tls_conn_read(p->server, text, sizeof(text), &n), TLS_STEP_DONE);
+	assert_int_equal(n, 3);
+	assert_int_equal(recv(p->fd[0], some, 1, MSG_PEEK), -1); /* the socket is empty */
+	for (n = 0; n == 0;) {
+		assert_false(tls_conn_is_drained(p->server));
+		tls_conn_read(p->server, text, sizeof(text), &n);
+	}
+	assert_memory_equal(text, "two", 3);
+	assert_true(tls_conn_is_drained(p->server));
+	/* A part of a record is nothing to go on with. */
+	memset(some, 'x', sizeof(some));
+	SSL_set_fd(p->client, p->fd[0]); /* written to the wrong end: to be cut in two */
+	assert_int_equal(SSL_write_ex(p->client, some, 1000, &got), 1);
+	half = recv(p->fd[1], some, sizeof(some), 0);
+	assert_true(half > 1000 && send(p->fd[1], some, 500, 0) == 500);
+	assert_int_equal(tls_conn_read(p->server, text, sizeof(text), &n), TLS_STEP_WANT_READ);
+	assert_true(tls_conn_is_drained(p->server));
+	assert_true(send(p->fd[1], some + 500, (size_t)half - 500, 0) > 0);
+	for (got = 0; got < 1000; got += n) {
+		assert_int_equal(tls_conn_read(p->server, text, sizeof(text), &n), TLS_STEP_DONE);
+		assert_true(got + n == 1000 || !tls_conn_is_drained(p->server));
+	}
+	pair_free(p);
+	tls_server_free(s);
+}
+
+static void tells_whether_it_is_drained(void **state)
+{
+	(void)state;
+	drained(TLS1_2_VERSION);
+	drained(TLS1_3_VERSION);
+}
+
 /* --- versions, ciphers ------------------------------------------------------------------------ */
 
 static void old_versions_are_refused(void **state)
@@ -479,6 +533,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(talks_both_ways),
+		cmocka_unit_test(tells_whether_it_is_drained),
 		cmocka_unit_test(old_versions_are_refused),
 		cmocka_unit_test(ciphers_of_tls12),
 		cmocka_unit_test(nothing_is_renegotiated),

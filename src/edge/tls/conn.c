@@ -22,6 +22,7 @@ struct tls_conn {
 	const char *peer;     /* "server", "client" */
 	enum state state;
 	bool truncated, broken;
+	bool drained;                 /* after the last read or handshake */
 	const char *version, *cipher; /* from the handshake's end on */
 	struct arena arena;           /* of the verdict */
 	struct tls_verdict verdict;
@@ -261,6 +262,13 @@ static bool begin(struct tls_conn *c)
 	return true;
 }
 
+/* Octets may lie in OpenSSL (with read-ahead also a part of a record), or in the socket. */
+static void look_if_drained(struct tls_conn *c, bool got)
+{
+	c->drained =
+		c->socket.empty && (got ? SSL_has_pending(c->ssl) == 0 : c->socket.error == EAGAIN);
+}
+
 enum tls_step tls_conn_handshake(struct tls_conn *c)
 {
 	int result;
@@ -273,6 +281,7 @@ enum tls_step tls_conn_handshake(struct tls_conn *c)
 	if (result != 1)
 		return refused(c, result);
 	c->state = STATE_OPEN;
+	look_if_drained(c, true);
 	c->version = SSL_get_version(c->ssl);
 	c->cipher = SSL_get_cipher_name(c->ssl);
 	if (c->level == TLS_LEVEL_DANE)
@@ -291,10 +300,16 @@ enum tls_step tls_conn_read(struct tls_conn *c, void *p, size_t room, size_t *re
 	if (c->state == STATE_EOF)
 		return TLS_STEP_EOF;
 	result = SSL_read_ex(c->ssl, p, room, ret_n);
+	look_if_drained(c, result == 1);
 	if (result == 1)
 		return TLS_STEP_DONE;
 	*ret_n = 0;
 	return refused(c, result);
+}
+
+bool tls_conn_is_drained(const struct tls_conn *c)
+{
+	return c->drained;
 }
 
 enum tls_step tls_conn_write(struct tls_conn *c, struct span in, size_t *ret_n)

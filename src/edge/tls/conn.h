@@ -71,6 +71,11 @@ enum tls_step tls_conn_handshake(struct tls_conn *c);
  * once: a call takes one message that is no data (a ticket), not all that a peer floods us with.
  */
 enum tls_step tls_conn_read(struct tls_conn *c, void *p, size_t room, size_t *ret_n);
+/*
+ * After a read: nothing is left, neither decrypted nor in the socket at that time. The socket's
+ * readiness says when there is more; without this the owner reads once more for nothing.
+ */
+bool tls_conn_is_drained(const struct tls_conn *c);
 /* DONE with 1 to `in.n` octets taken. After WANT_* the same octets come first in the next call. */
 enum tls_step tls_conn_write(struct tls_conn *c, struct span in, size_t *ret_n);
 /* Sends close_notify; does not wait for the peer's. DONE also when there is no one to tell. */

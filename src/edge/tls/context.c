@@ -77,10 +77,12 @@ static int socket_read(BIO *b, char *p, int n)
 	BIO_clear_retry_flags(b);
 	if (room == 0 && n > 0) { /* as if no more had come: the owner has other work too */
 		s->error = EAGAIN;
+		s->empty = false;
 		BIO_set_retry_read(b);
 		return -1;
 	}
 	got = recv(s->fd, p, room, 0);
+	s->empty = got < (ssize_t)room;
 	s->left -= got > 0 ? (size_t)got : 0;
 	if (got < 0) {
 		s->error = errno;

@@ -44,6 +44,7 @@ enum {
 struct tls_socket {
 	int fd;
 	bool eof;
+	bool empty;  /* the last read got less than it had room for */
 	int error;   /* errno of the last failure */
 	size_t left; /* of TLS_CALL_MAX in this call */
 };

@@ -319,6 +319,8 @@ static int make_context(struct tls_server *s, struct identity *id, bool ask, str
 	if (ctx == NULL || !tls_configure(ctx, &settings) || SSL_CTX_set_num_tickets(ctx, 0) != 1)
 		return err_set(e, -EIO, "OpenSSL cannot be used: %s",
 			       tls_openssl_error(text, sizeof(text)));
+	/* A record with one recv(), not its head and body with one each. */
+	SSL_CTX_set_read_ahead(ctx, 1);
 	/* The chain is sent as the file has it: usage 2 may need the root in it (B6). */
 	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_verify(ctx, ask ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
