@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 struct question {
 	struct question *next;
 	uint64_t ticket;
-	const char *hash;
+	char hash[CRYPT_OUTPUT_SIZE];
 	char password[PASSWORD_MAX + 1];
 	bool possible; /* it has a length and no NUL that crypt takes */
 	bool right;
@@ -216,7 +217,7 @@ uint64_t password_check(struct password_checker *c, const char *hash, struct spa
 		return 0;
 	q = c->open[place] = xcalloc(1, sizeof(*q));
 	q->ticket = ++c->last_ticket;
-	q->hash = hash;
+	snprintf(q->hash, sizeof(q->hash), "%s", hash);
 	q->fn = fn;
 	q->arg = arg;
 	q->possible = password.n > 0 && password.n <= PASSWORD_MAX &&

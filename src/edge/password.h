@@ -4,8 +4,7 @@
  * PASSWORD_WAITING_MAX wait at most. The thread begins with the first question and runs until the
  * end.
  *
- * Passwords are wiped as soon as they are compared. The hash is borrowed until the answer, or
- * until the checker is freed.
+ * Passwords are wiped as soon as they are compared.
  */
 #pragma once
 
