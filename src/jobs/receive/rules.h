@@ -59,6 +59,7 @@ struct receive_networks {
 bool receive_networks_have(const struct receive_networks *n, const struct receive_address *a);
 
 struct receive_listener {
+	const char *name; /* where it listens, in words; each has its own */
 	enum receive_kind kind;
 	enum receive_tls tls;
 	struct receive_networks networks; /* relay: clients that may */
