@@ -164,6 +164,11 @@ void probe_decide_within(struct probe_decide *p, struct probe_room *room)
 	weigh(p);
 }
 
+const struct dane_decider *probe_decide_decider(const struct probe_decide *p)
+{
+	return p->decider;
+}
+
 struct probe_decide *probe_decide_free(struct probe_decide *p)
 {
 	if (p == NULL)

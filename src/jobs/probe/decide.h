@@ -36,5 +36,8 @@ struct probe_room {
 /* Before the first answer. `room` outlives `p`. */
 void probe_decide_within(struct probe_decide *p, struct probe_room *room);
 
+/* The machine that it drives. */
+const struct dane_decider *probe_decide_decider(const struct probe_decide *p);
+
 /* Open questions are cancelled; no call comes afterwards. */
 struct probe_decide *probe_decide_free(struct probe_decide *p);
