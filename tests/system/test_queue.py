@@ -1,0 +1,206 @@
+"""The queue's way out (src/jobs/send/queue.h) against real servers; tests/queue/drive.c drives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import certs
+from lab.namespace import HOME
+from lab.postfix import Postfix
+from lab.smtp_server import Smtp, Tls
+from lab.world import World
+
+
+def _drive(world: World, directory: Path, commands: str, *, killed: bool = False,
+           ) -> tuple[list[dict[str, Any]], str]:
+    """The lines of JSON that it printed, and its log."""
+    daneway = Path(os.environ.get("DANEWAY", str(HOME / "build/daneway")))
+    program = daneway.parent / "tests/queue/queue_drive"
+    if not program.exists():
+        pytest.skip(f"no {program}")
+    done = subprocess.run([str(program), str(directory), str(world.root_hints),
+                           str(world.trust_anchor)], input=commands, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == (-9 if killed else 0), done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def _mailbox(world: World) -> str:
+    postfix = next(d for d in world.daemons if isinstance(d, Postfix))
+    return postfix.mailbox.read_text() if postfix.mailbox.exists() else ""
+
+
+def test_dane_match_is_delivered(needs_users: None, world: World, tmp_path: Path) -> None:
+    (stats,), log = _drive(world, tmp_path / "q",
+                           "put a@sender.test q1@good.example 3000\nrun 20\nstats\n")
+    assert (stats["delivered"], stats["dane"], stats["deferred"]) == (1, 1, 0)
+    assert "q1@good.example" in _mailbox(world)
+    line = next(x for x in log.splitlines() if "event=delivered" in x)
+    assert "host=\"mx.good.example[" in line or "host=mx.good.example[" in line
+    assert "level=dane" in line and "tls=TLSv1.3" in line and "matched=\"3 1 1" in line
+
+
+def test_mismatch_stays_queued(needs_users: None, world: World, tmp_path: Path) -> None:
+    out, _ = _drive(world, tmp_path / "q", "put a@sender.test q2@mismatch.example 3000\n"
+                    "run 20\nlist\nstats\n")
+    parcel, stats = out
+    assert parcel["status"] == "4.7.323" and parcel["attempts"] == 1
+    assert 800 < parcel["due_s"] < 1100
+    assert "mx.mismatch.example[" in parcel["detail"]
+    assert json.loads(parcel["evidence"])["hosts"][0]["level"] == "dane"
+    assert stats["delivered"] == 0 and stats["mismatches"] == 1
+    assert "q2@mismatch.example" not in _mailbox(world)
+
+
+def test_lifetime_ends_with_5_7_323(needs_users: None, world: World, tmp_path: Path) -> None:
+    _, log = _drive(world, tmp_path / "q", "set dane_lifetime 0\n"
+                    "put a@sender.test q3@mismatch.example 3000\nrun 20\nlist\n")
+    line = next(x for x in log.splitlines() if "event=failed" in x)
+    assert "status=5.7.323" in line and "to=q3@mismatch.example" in line
+
+
+def test_fates_without_a_connection(world: World, tmp_path: Path) -> None:
+    """RFC 7505 (M13), NXDOMAIN (M9), bogus (M7)."""
+    out, log = _drive(world, tmp_path / "q", "put a@sender.test a@null.example 100\n"
+                      "put a@sender.test a@nowhere.example 100\n"
+                      "put a@sender.test a@expired.example 100\nrun 30\nlist\n")
+    assert "status=5.1.10" in log and "status=5.1.2" in log
+    assert [p["status"] for p in out] == ["4.7.324"]
+
+
+# --- scripted servers
+
+def _domains(world: World, host: str, names: list[str]) -> None:
+    for name in names:
+        world.add_zone(name, [f"@ MX 10 {host}."])
+
+
+def _host(world: World, zone: str, address: str, records: list[str]) -> None:
+    world.add_zone(zone, [f"mx A {address}", *[f"_25._tcp.mx TLSA {r}" for r in records]])
+
+
+def test_reuse_over_20_domains(fresh_world: World, tmp_path: Path) -> None:
+    world = fresh_world
+    cert = certs.self_signed("mx.shared.example")
+    server = world.add_smtp(Smtp(tls=Tls([cert.write(world.dir / "one.pem")])))
+    _host(world, "shared.example", server.addresses[0], [cert.tlsa(3, 1, 1)])
+    _domains(world, "mx.shared.example", [f"d{i}.example" for i in range(20)])
+    world.start()
+    (stats,), _ = _drive(world, tmp_path / "q", "set per_address 1\n"
+                         "put a@sender.test b@d%.example 3000 20\n"
+                         "put a@sender.test c@d%.example 3000 20\nrun 30\nstats\n")
+    assert stats["delivered"] == stats["dane"] == 40
+    assert len(server.sessions) == stats["connections"] == 1
+    assert sum(len(s.messages) for s in server.sessions) == 40
+
+
+@pytest.mark.parametrize("records, other, sessions", [
+    ("3 1 1", "none", 2),        # A27: the second has no signed MX: level may
+    ("3 1 1", "unusable", 2),    # level encrypt is another host's, with its own base domain
+])
+def test_levels_share_no_session(fresh_world: World, tmp_path: Path, records: str, other: str,
+                                 sessions: int) -> None:
+    """Matrix A27, S20: one address, two levels, never one session."""
+    world = fresh_world
+    cert = certs.self_signed("mx.one.example")
+    server = world.add_smtp(Smtp(tls=Tls([cert.write(world.dir / "one.pem")])))
+    address = server.addresses[0]
+    _host(world, "one.example", address, [cert.tlsa(3, 1, 1)])
+    _domains(world, "mx.one.example", ["first.example"])
+    if other == "none":
+        world.add_zone("second.plain", ["@ MX 10 mx.one.example."], algorithm=None)
+        second = "second.plain"
+    else:
+        _host(world, "two.example", address, [cert.tlsa(1, 1, 1)])
+        _domains(world, "mx.two.example", ["second.example"])
+        second = "second.example"
+    world.start()
+    (stats,), _ = _drive(world, tmp_path / "q", "set per_address 1\n"
+                         "put a@sender.test b@first.example 300\nrun 20\n"
+                         f"put a@sender.test b@{second} 300\nrun 20\n"
+                         "put a@sender.test b@first.example 300\nrun 20\nstats\n")
+    assert stats["delivered"] == 3 and stats["dane"] == 2
+    assert len(server.sessions) >= sessions
+    for session in server.sessions:
+        to = {m["to"][0].split("@")[1] for m in session.messages}
+        assert len(to) == 1
+
+
+def test_next_host_when_one_is_dead(fresh_world: World, tmp_path: Path) -> None:
+    world = fresh_world
+    cert = certs.self_signed("mx.two.example")
+    server = world.add_smtp(Smtp(tls=Tls([cert.write(world.dir / "one.pem")])))
+    dead = world.address()
+    world.add_zone("two.example", ["@ MX 5 dead", "@ MX 10 mx", f"dead A {dead}",
+                                   f"mx A {server.addresses[0]}",
+                                   f"_25._tcp.mx TLSA {cert.tlsa(3, 1, 1)}"])
+    world.start()
+    (stats,), _ = _drive(world, tmp_path / "q",
+                         "put a@sender.test b@two.example 300 10\nrun 30\nstats\n")
+    assert stats["delivered"] == 10 and stats["deferred"] == 0
+
+
+def test_a_server_that_ends_idle_sessions(fresh_world: World, tmp_path: Path) -> None:
+    """A session that was dead before it was used again costs no attempt."""
+    world = fresh_world
+    cert = certs.self_signed("mx.two.example")
+    server = world.add_smtp(Smtp(tls=Tls([cert.write(world.dir / "one.pem")]),
+                                 replies={"tls:MAIL": ["250 ok", "421 4.4.2 idle too long"]}))
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}",
+                                   f"_25._tcp.mx TLSA {cert.tlsa(3, 1, 1)}"])
+    world.start()
+    (stats,), _ = _drive(world, tmp_path / "q", "set per_address 1\n"
+                         "put a@sender.test b@two.example 300 5\nrun 30\nstats\n")
+    assert stats["delivered"] == 5 and stats["deferred"] == 0
+    assert len(server.sessions) == 5
+
+
+def test_large_and_many_recipients(fresh_world: World, tmp_path: Path) -> None:
+    world = fresh_world
+    server = world.add_smtp(Smtp(replies={"RCPT:b7@two.example": "550 5.1.1 no such user",
+                                          "RCPT:b8@two.example": "451 4.2.1 later"}))
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    to = ",".join(f"b{i}@two.example" for i in range(10))
+    out, log = _drive(world, tmp_path / "q",
+                      f"put a@sender.test {to} 1000000\nrun 30\nlist\nstats\n")
+    stats = out.pop()
+    assert (stats["delivered"], stats["failed"], stats["deferred"]) == (8, 1, 1)
+    assert {p["to"]: p["status"] for p in out if p["state"] == 0} == {
+        "b8@two.example": "4.2.1"}
+    assert len(server.messages) == 1 and len(server.messages[0]["data"]) >= 1000000
+    assert "to=b7@two.example" in next(x for x in log.splitlines() if "event=failed" in x)
+
+
+def test_kill_loses_nothing(fresh_world: World, tmp_path: Path) -> None:
+    """kill -9 in the midst of it; the next start finds the rest. A copy more is allowed."""
+    world = fresh_world
+    server = world.add_smtp(Smtp())
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    _drive(world, tmp_path / "q", "put a%@sender.test b%@two.example 3000 300\n"
+           "run 0.15\nkill\n", killed=True)
+    before = len(server.messages)
+    (stats,), _ = _drive(world, tmp_path / "q", "run 30\nstats\nstop\n")
+    got = [m["to"][0] for m in server.messages]
+    assert set(got) == {f"b{i}@two.example" for i in range(300)}
+    assert 0 < before < 300, "killed too early or too late"
+    assert len(got) - 300 <= 20  # one for each session that was under way
+
+
+def test_stop_gives_back(fresh_world: World, tmp_path: Path) -> None:
+    world = fresh_world
+    server = world.add_smtp(Smtp())
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    _drive(world, tmp_path / "q", "put a@sender.test b%@two.example 3000 300\n"
+           "run 0.1\nstop\n")
+    (stats,), _ = _drive(world, tmp_path / "q", "run 30\nstats\n")
+    assert sorted(m["to"][0] for m in server.messages) == sorted(
+        f"b{i}@two.example" for i in range(300))
