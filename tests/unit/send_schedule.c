@@ -109,6 +109,9 @@ static void a_failure_closes_for_a_while(void **state)
 	send_pace_failed(&p, NOW, UINT32_MAX);
 	assert_in_range(p.closed_until, NOW + S(33), NOW + S(34));
 	assert_int_equal(p.limit, 10);
+	send_pace_reached(&p);
+	assert_true(send_pace_allows(&p, 9, 20, NOW));
+	assert_false(send_pace_allows(&p, 10, 20, NOW));
 	send_pace_full(&p, 0);
 	assert_int_equal(p.limit, 1);
 	send_pace_full(&p, 7);

@@ -78,8 +78,11 @@ static void mark(struct send_pool *pool, struct send_place *p)
 		return;
 	p->dirty = true;
 	p->next_dirty = pool->dirty;
+	if (pool->dirty == NULL) {
+		pool->marked_at = io_now(pool->loop);
+		io_timer_set(pool->work, 0);
+	}
 	pool->dirty = p;
-	io_timer_set(pool->work, 0);
 }
 
 /* -------- who waits */
@@ -317,6 +320,7 @@ static void on_work(void *arg)
 	struct send_pool *pool = arg;
 	struct send_place *list = TAKE(pool->dirty);
 
+	pool->lag += (io_now(pool->loop) - pool->marked_at - pool->lag) / 8;
 	while (list != NULL) {
 		struct send_place *p = list;
 

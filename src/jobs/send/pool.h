@@ -23,7 +23,12 @@
 #include "jobs/send/schedule.h"
 
 enum {
-	SEND_POOL_IDLE_S = 5,        /* a session waits so long for more */
+	SEND_POOL_IDLE_S = 5, /* a session waits so long for more */
+	/*
+	 * When a turn of the loop takes longer, the processor is what everybody waits for: more
+	 * sessions would make nothing faster, and the limit of an address grows no more.
+	 */
+	SEND_POOL_LAG_US = 2000,
 	SEND_POOL_MESSAGES = 1000,   /* in one session */
 	SEND_POOL_PLACES_MAX = 4096, /* addresses remembered for having failed */
 };

@@ -60,6 +60,8 @@ struct send_pool {
 	struct send_pool_options options;
 	struct send_place *buckets[POOL_BUCKETS];
 	size_t n_places;
+	usec_t marked_at;         /* when `work` was set */
+	usec_t lag;               /* how late it comes: a moving average */
 	struct send_place *dirty; /* have something to be looked at */
 	struct io_timer *work, *tick;
 	struct send_session *all;

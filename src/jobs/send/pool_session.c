@@ -87,7 +87,7 @@ static void on_ready(void *arg)
 
 	switch (s->state) {
 	case SESSION_CONNECTING:
-		send_pace_succeeded(&s->place->pace, s->pool->options.per_address);
+		send_pace_reached(&s->place->pace);
 		move_to(s, SESSION_IDLE);
 		if (!send_place_serve(s->place, s))
 			send_place_look(s->place);
@@ -210,7 +210,8 @@ void send_session_give_back(struct send_session *s)
 	struct send_place *p = s->place;
 
 	require(s->state == SESSION_BUSY);
-	send_pace_succeeded(&p->pace, s->pool->options.per_address);
+	if (s->pool->lag < SEND_POOL_LAG_US)
+		send_pace_succeeded(&p->pace, s->pool->options.per_address);
 	move_to(s, SESSION_IDLE);
 	if (s->n_mails >= SEND_POOL_MESSAGES)
 		send_session_end(s);

@@ -166,7 +166,7 @@ static struct send_pool_options pool_options(const struct send_queue *q)
 	unsigned each = s->connections_per_address;
 
 	if (each == 0)
-		each = s->connections < 10 ? s->connections : 10;
+		each = s->connections;
 	return (struct send_pool_options){
 		.helo = s->helo,
 		.connect_timeout = s->connect_timeout,

@@ -85,7 +85,7 @@ struct send_queue_settings {
 	usec_t lifetime, dane_lifetime;
 	usec_t delay_notice;  /* 0: none */
 	unsigned connections; /* at a time, to one hop */
-	/* At a time, to one address; 0: at most 10 of `connections`, as hops may share it. */
+	/* At a time, to one address, whatever hops share it; 0: as `connections`. */
 	unsigned connections_per_address;
 	unsigned sessions; /* at a time, to all; 0: SEND_QUEUE_SESSIONS */
 	usec_t connect_timeout;

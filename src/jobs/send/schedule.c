@@ -42,12 +42,17 @@ bool send_pace_allows(const struct send_pace *p, unsigned under_way, unsigned ma
 	return !send_pace_is_closed(p, now) && under_way < limit_of(p, max);
 }
 
+void send_pace_reached(struct send_pace *p)
+{
+	p->failures = 0;
+	p->closed_until = 0;
+}
+
 void send_pace_succeeded(struct send_pace *p, unsigned max)
 {
 	if (p->limit == 0)
 		p->limit = SEND_PACE_FIRST;
-	p->failures = 0;
-	p->closed_until = 0;
+	send_pace_reached(p);
 	if (p->limit >= max) {
 		p->limit = max;
 		p->good = 0;

@@ -49,7 +49,9 @@ struct send_pace {
 /* Whether one more may begin while `under_way` are. `max`: the configured limit, at least 1. */
 bool send_pace_allows(const struct send_pace *p, unsigned under_way, unsigned max, usec_t now);
 bool send_pace_is_closed(const struct send_pace *p, usec_t now);
-/* The limit grows by one when as many as it says have succeeded. */
+/* It answers: whatever was closed is open. */
+void send_pace_reached(struct send_pace *p);
+/* So, and the limit grows by one when as many as it says have succeeded. */
 void send_pace_succeeded(struct send_pace *p, unsigned max);
 /*
  * The limit is halved, and nothing is begun for a while. Failures of what began before the door
