@@ -1,6 +1,7 @@
 /*
  * The crash tests of edge/store: one program that writes (work.c), one judge of what is found
- * afterwards (judge.c), two ways to cut the writer down: kill -9 (kill.c) and power (power.c).
+ * afterwards (judge.c), two ways to cut the writer down: kill -9 (kill.c) and power (power.c); and
+ * a disk that fills (full.c).
  *
  * The writer notes in a file, in order: "s ID SIZE PARCELS" before it stores a message, "S ID" when
  * the store said it is stored, "d ID HOP" before it records a parcel as delivered, "D ID HOP" when
@@ -32,3 +33,4 @@ int judge(const char *directory, const char *notes, size_t n_notes, struct tally
 
 int kill_rounds(const char *program, unsigned rounds, unsigned seed);
 int power_rounds(const char *program, const char *disk, unsigned rounds, unsigned seed);
+int full_rounds(unsigned rounds, unsigned seed);

@@ -98,6 +98,7 @@ static const char *const text[SQL_COUNT] = {
 	[SQL_MESSAGE_LESS] = "UPDATE message SET parcels=parcels-1 WHERE num=?",
 	[SQL_DROP_MESSAGE] = "DELETE FROM message WHERE num=?",
 	[SQL_DROP_BODY] = "DELETE FROM body WHERE message=?",
+	[SQL_FILE_ANY] = "SELECT 1 FROM message WHERE file=?",
 	[SQL_SET_STATE] = "UPDATE parcel SET state=?2 WHERE num=?1",
 	[SQL_SET_DUE] = "UPDATE parcel SET due=?2 WHERE num=?1",
 };
@@ -251,6 +252,7 @@ static int open_writer(struct store_engine *e, struct err *err)
 {
 	int r = open_database(e, &e->db, err);
 	int persist = 1;
+	int64_t next;
 
 	if (r < 0)
 		return r;
@@ -285,7 +287,13 @@ static int open_writer(struct store_engine *e, struct err *err)
 			return fail(err, e->db, e->directory, "prepare");
 	/* Never again a fence of an earlier life. */
 	e->fence = (uint64_t)number(e->db, "SELECT value FROM meta WHERE name='epoch'") << 32;
-	e->next_message = number(e->db, "SELECT ifnull(max(num), 0) + 1 FROM message");
+	/*
+	 * Nor a message's number, for as long as somebody may hold the key of one that is gone: he
+	 * would read another's body by it.
+	 */
+	next = number(e->db, "SELECT ifnull(max(num), 0) + 1 FROM message");
+	if (next > e->next_message)
+		e->next_message = next;
 	/* We do it ourselves, after the answers are out. */
 	sqlite3_wal_autocheckpoint(e->db, 0);
 	sqlite3_wal_hook(e->db, log_grew, e);
@@ -455,6 +463,19 @@ static size_t save_leases(struct store_engine *e, struct store_lease **ret)
 	return n;
 }
 
+static void settle_doubts(struct store_engine *e)
+{
+	for (size_t i = 0; i < e->n_doubtful; i++) {
+		const char *name = e->doubtful[i].text;
+
+		store_sql_bind(e, SQL_FILE_ANY, "t", name);
+		if (!store_sql_row(e, SQL_FILE_ANY) && e->error == 0)
+			unlinkat(e->large, name, 0);
+		store_sql_reset(e, SQL_FILE_ANY);
+	}
+	e->n_doubtful = 0;
+}
+
 /*
  * After an I/O error. A page of a failed fsync may be marked clean in the page cache and yet not be
  * on the disk, so a second fsync would prove nothing: the whole log is written into the database
@@ -486,6 +507,7 @@ static int reopen(struct store_engine *e)
 		return r;
 	}
 	free(TAKE(e->leases));
+	settle_doubts(e);
 	atomic_store(&e->broken, false);
 	return 0;
 }
@@ -518,6 +540,22 @@ static void refuse(struct store_op *op, int error)
 	op->result = error;
 	op->again = false;
 	op->n_unlink = 0;
+}
+
+/*
+ * The body files of what was refused: they must not keep the room that is missing. After an I/O
+ * error the commit may have come through all the same; then reopen() looks.
+ */
+static void drop_files(struct store_engine *e, struct store_op *first, bool tried)
+{
+	for (struct store_op *op = first; op != NULL; op = op->next) {
+		if (op->result >= 0 || op->bytes.file == NULL)
+			continue;
+		if (tried && op->result == -EIO && e->n_doubtful < STORE_GROUP_MAX)
+			e->doubtful[e->n_doubtful++] = op->bytes.file->name;
+		else
+			unlinkat(e->large, op->bytes.file->name.text, 0);
+	}
 }
 
 /* One change that fills the disk must not take the others with it: then each has its own try. */
@@ -559,15 +597,14 @@ struct store_op *store_sqlite_write(struct store_engine *e, struct store_op **li
 
 	if (atomic_load(&e->broken) && (io_unix_now() < e->retry_at || reopen(e) < 0)) {
 		for (struct store_op *op = first; op != NULL; op = op->next)
-			op->result = -EIO;
+			refuse(op, -EIO);
+		drop_files(e, first, false);
 		return first;
 	}
 	transact_group(e, first);
+	drop_files(e, first, true);
 	for (struct store_op *op = first; op != NULL; op = op->next) {
 		atomic_fetch_add(&e->changes, 1);
-		/* Undone for certain, so no row will ever name its file. */
-		if (op->result == -ENOSPC && op->bytes.file != NULL)
-			unlinkat(e->large, op->bytes.file->name.text, 0);
 		for (size_t i = 0; i < op->n_unlink; i++)
 			unlinkat(e->large, op->unlink[i], 0);
 	}

@@ -40,6 +40,7 @@ enum store_sql {
 	SQL_MESSAGE_LESS,
 	SQL_DROP_MESSAGE,
 	SQL_DROP_BODY,
+	SQL_FILE_ANY,
 	SQL_SET_STATE,
 	SQL_SET_DUE,
 	SQL_COUNT,
@@ -63,6 +64,9 @@ struct store_engine {
 	struct store_lease *leases; /* copies that outlive a broken connection */
 	size_t n_leases;
 	usec_t retry_at; /* broken: reopened from then on */
+	/* Body files whose rows may have been committed when the writer broke down. */
+	struct store_id doubtful[STORE_GROUP_MAX];
+	size_t n_doubtful;
 	/* The reader's. */
 	sqlite3 *reader;
 	sqlite3_stmt *read_recipients, *read_body;

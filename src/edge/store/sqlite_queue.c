@@ -245,11 +245,8 @@ static int complete(struct store_engine *e, struct store_op *op)
 	int64_t parcel = (int64_t)c->key, hop = -1;
 	bool open;
 
-	if (!leased(e, c->key, c->fence)) {
-		if (op->bytes.file != NULL)
-			will_unlink(op, op->bytes.file->name.text);
+	if (!leased(e, c->key, c->fence))
 		return -ESTALE;
-	}
 	for (size_t i = 0; i < c->n_outcomes; i++) {
 		const struct store_outcome *o = &c->outcomes[i];
 
