@@ -222,13 +222,13 @@ static int migrate(struct store_engine *e, struct err *err)
 {
 	int64_t version = number(e->db, "PRAGMA user_version");
 
-	if (version < 0)
+	if (version < 0 && sqlite3_errcode(e->db) != SQLITE_OK)
 		return fail(err, e->db, e->directory, "read");
-	if (version > STORE_SCHEMA)
-		return err_set(
-			err, -EPROTO,
-			"queue in %s: written by a newer version (schema %d, known here: %d)",
-			e->directory, (int)version, STORE_SCHEMA);
+	if (version < 0 || version > STORE_SCHEMA)
+		return err_set(err, -EPROTO,
+			       "queue in %s: written by %s version (schema %d, known here: %d)",
+			       e->directory, version < 0 ? "no known" : "a newer", (int)version,
+			       STORE_SCHEMA);
 	for (; version < STORE_SCHEMA; version++)
 		if (sqlite3_exec(e->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
 		    sqlite3_exec(e->db, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
