@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import smtplib
 import socket
 import stat
 import subprocess
@@ -231,3 +232,99 @@ def test_reload_and_stop(make: Make) -> None:
     gateway.wait_for("reload_refused")
     assert client.ask(command="stop")["done"]["state"] == "stopping"
     assert gateway.popen and gateway.popen.wait(10) == 0
+
+
+# --- with messages in the queue
+
+
+@pytest.fixture
+def filled(make: Make, site: World) -> Gateway:
+    """Three messages wait, for nothing is sent: the anchor is wrong."""
+    own = site.address()
+    anchor = site.dir / "wrong.key"
+    anchor.write_text(". IN DS 12345 13 2 " + "ab" * 32 + "\n")
+    gateway = make({"listeners": [{"relay": f"{own}:2525", "networks": ["198.18.0.0/15", "127.0.0.0/8"],
+                                   "tls": "none"}],
+                    "dns": {"root_hints": str(site.root_hints), "trust_anchor": str(anchor)}})
+    with smtplib.SMTP(own, 2525, "client.test", timeout=10) as client:
+        client.sendmail("a@sender.test", ["x@one.example", "y@two.example"], "Subject: 1\n\nbody\n")
+        client.sendmail("", ["z@one.example"], "Subject: 2\n\nbody\n")
+        client.sendmail("B@Sender.test", ["z@three.example"], "Subject: 3\n\n" + "long body\n" * 1000)
+    return gateway
+
+
+def _list(gateway: Gateway, *words: str) -> list[dict[str, Any]]:
+    done = gateway.tool("queue", "list", "--json", *words)
+    assert done.returncode == 0, done
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_list(filled: Gateway) -> None:
+    """The contract's keys, one object a recipient; filters must all fit."""
+    lines = _list(filled)
+    assert [line["to"] for line in lines] == ["x@one.example", "y@two.example", "z@one.example",
+                                              "z@three.example"]
+    for line in lines:
+        assert {"id", "from", "to", "size", "arrived", "next_try", "attempts", "status",
+                "detail"} <= set(line)
+        assert line["attempts"] == 0 and line["status"] is None and line["arrived"].endswith("Z")
+    first = lines[0]
+    assert first["from"] == "a@sender.test" and first["id"] == lines[1]["id"]
+    assert 0 < first["size"] < 1000 and lines[3]["size"] > 10000
+
+    def to(*words: str) -> list[str]:
+        return [line["to"] for line in _list(filled, *words)]
+    assert to("--domain", "ONE.example.") == ["x@one.example", "z@one.example"]
+    assert to("--sender", "<>") == ["z@one.example"]
+    assert to("--sender", "B@sender.TEST") == ["z@three.example"]
+    assert to("--domain", "two.example", "--sender", "<>") == []
+    assert to("--older", "3600") == []
+    assert to(first["id"]) == ["x@one.example", "y@two.example"]
+    assert to(first["id"], "--domain", "one.example") == ["x@one.example"]
+    text = filled.tool("queue", "list").stdout
+    assert "a@sender.test -> x@one.example" in text and "<> -> z@one.example" in text
+    assert text.endswith("4 recipients\n")
+
+
+def test_show(filled: Gateway) -> None:
+    first = _list(filled)[0]["id"]
+    done = filled.tool("queue", "show", "--json", first)
+    shown = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [parcel["next_hop"] for parcel in shown] == ["one.example", "two.example"]
+    assert [r["to"] for r in shown[0]["recipients"]] == ["x@one.example"]
+    assert shown[0]["recipients"][0]["state"] == "open" and shown[0]["attempts"] == 0
+    assert "x@one.example" in filled.tool("queue", "show", first).stdout
+
+
+def test_hold_release_delete(filled: Gateway) -> None:
+    first = _list(filled)[0]["id"]
+    assert filled.tool("queue", "hold", "--domain", "one.example").stdout == "hold: 2\n"
+    states = {line["to"]: (line["state"], line["next_try"] is None) for line in _list(filled)}
+    assert states["x@one.example"] == ("held", True) and states["y@two.example"] == ("ready", False)
+    assert filled.tool("queue", "release", first).returncode == 0
+    assert [line["to"] for line in _list(filled) if line["state"] == "held"] == ["z@one.example"]
+    done = filled.tool("queue", "delete", first, "BCDFGHJKLMNPQRST")
+    assert done.returncode == 65 and done.stdout == "delete: 2\n"
+    assert [line["to"] for line in _list(filled)] == ["z@one.example", "z@three.example"]
+    assert filled.wait_for("control_done", command="delete")["parcels"] == "2"
+    assert filled.wait_for("control_command", command="delete")["uid"] == "0"
+    assert filled.tool("queue", "delete", "--all").stdout == "delete: 2\n"
+    assert _list(filled) == []
+
+
+def test_long_list_is_made_in_slices(filled: Gateway) -> None:
+    """Ten thousand lines for a client that reads slowly, while others are answered; nothing twice,
+    nothing left out; and one that reads nothing holds no more than a slice."""
+    own = filled.config["listeners"][0]["relay"].partition(":")[0]
+    to = [f"r{i}@domain{i % 7}.example" for i in range(1000)]
+    with smtplib.SMTP(own, 2525, "client.test", timeout=30) as client:
+        for i in range(10):
+            client.sendmail(f"{i}@many.test", to, f"Subject: {i}\n\nbody\n")
+    slow = Client(filled)
+    slow.send(b'{"command": "list"}\n')
+    assert _list(filled, "--domain", "three.example")
+    seen = []
+    while "item" in (answer := slow.line()):
+        seen.append((answer["item"]["from"], answer["item"]["to"]))
+    assert len(seen) == len(set(seen)) == 10004, len(seen)
+    assert answer["done"]["parcels"] == 74

@@ -480,14 +480,14 @@ static void on_client(void *arg, unsigned ready)
 		client_cut(k);
 		return;
 	}
+	take_up(k);
+	if (!write_some(k) || (k->last && k->state == CLIENT_READS && k->out.n == 0)) {
+		client_cut(k);
+		return;
+	}
 	if (k->state == CLIENT_WRITES && k->out.n == 0)
 		list_next(k);
-	else
-		take_up(k);
-	if (!write_some(k) || (k->last && k->state == CLIENT_READS && k->out.n == 0))
-		client_cut(k);
-	else
-		client_wait(k);
+	client_wait(k);
 }
 
 /* --- coming in -------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "edge/store/store.h"
+#include "jobs/receive/receive.h"
 #include "main/config/file.h"
 #include "main/gateway/ports.h"
 
@@ -40,5 +41,6 @@ int gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot 
 			    struct err *e) _mustcheck_;
 /* No new sessions; a message under way may end. `done` once, not from here. */
 void gateway_inbound_stop(struct gateway_inbound *in, io_fn *done, void *arg);
+struct receive_stats gateway_inbound_stats(const struct gateway_inbound *in);
 /* Cuts what is left. */
 struct gateway_inbound *gateway_inbound_free(struct gateway_inbound *in);
