@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import smtplib
 import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -322,3 +324,93 @@ def test_anchor_that_cannot_be_read_is_no_end(make: Make) -> None:
     event = gateway.wait_for("dns")
     assert event["health"] == "anchor" and "/nonexistent/anchor" in event["detail"]
     assert gateway.stop() == 0
+
+
+# --- metrics
+
+
+def _get(address: tuple[str, int] | str, request: bytes = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") -> bytes:
+    """All that comes until the end."""
+    kind = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(kind) as client:
+        client.settimeout(15)
+        client.connect(address)
+        client.sendall(request)
+        answer = b""
+        try:
+            while octets := client.recv(65536):
+                answer += octets
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+def test_metrics(make: Make, site: World) -> None:
+    """Prometheus' own parser reads them; what happened shows."""
+    parser = pytest.importorskip("prometheus_client.parser")
+    own = site.address()
+    gateway = make({"listeners": [{"relay": f"{own}:2525", "networks": ["198.18.0.0/15"],
+                                   "tls": "none"}],
+                    "metrics": {"listen": "127.0.0.1:9725"}})
+    gateway.wait_for("dns", health="good")
+    with smtplib.SMTP(own, 2525, "client.test", timeout=10, source_address=(own, 0)) as client:
+        client.sendmail("a@sender.test", ["x@unknown.invalid"], "Subject: 1\n\nbody\n")
+    head, _, body = _get(("127.0.0.1", 9725)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"text/plain; version=0.0.4" in head
+    families = {f.name: f for f in parser.text_string_to_metric_families(body.decode())}
+    assert all(name.startswith("daneway_") for name in families)
+
+    def value(name: str, **labels: str) -> float:
+        found = [s.value for f in families.values() for s in f.samples
+                 if s.name == name and s.labels == labels]
+        assert len(found) == 1, (name, labels, found)
+        return found[0]
+    assert value("daneway_received_messages_total", listener="relay") == 1
+    assert value("daneway_received_messages_total", listener="mx") == 0
+    assert value("daneway_received_recipients_total") == 1
+    assert value("daneway_store_commits_total") >= 1
+    assert value("daneway_dns_health", state="good") == 1
+    assert value("daneway_sending") == 1 and value("daneway_store_broken") == 0
+    assert value("daneway_config_refused") == 0
+
+
+def test_metrics_are_bounded(make: Make, site: World) -> None:
+    """One GET, one answer; what is else is refused, a slow client cut, a ninth turned away."""
+    path = str(site.dir / "metrics.sock")
+    make({"metrics": {"listen": f"unix:{path}"}})
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+    assert _get(path, b"HEAD /metrics?x=1 HTTP/1.0\n\n").endswith(b"\r\n\r\n")
+    for request, status in ((b"GET / HTTP/1.1\r\n\r\n", 404), (b"POST /metrics HTTP/1.1\r\n\r\n", 405),
+                            (b"GET /metrics\r\n\r\n", 400), (b"GET  /metrics HTTP/1.1\r\n\r\n", 400),
+                            (b"GET /metrics HTTP/1.1 x\r\n\r\n", 400), (b"\x16\x03\x01\r\n\r\n", 400),
+                            (b"GET metrics HTTP/1.1\r\n\r\n", 400), (b"GET /\0 HTTP/1.1\r\n\r\n", 400),
+                            (b"GET /metrics HTTP/1.1\r\nA: " + b"a" * 8166, 431)):
+        assert _get(path, request).startswith(f"HTTP/1.1 {status} ".encode()), request[:40]
+    fits = b"GET /metrics HTTP/1.1\r\nA: "
+    assert _get(path, fits + b"a" * (8192 - len(fits) - 4) + b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+    idle = []
+    for _ in range(8):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(path)
+        client.settimeout(15)
+        idle.append(client)
+    begin = time.monotonic()
+    assert _get(path) == b""
+    # An octet now and then buys no time.
+    while time.monotonic() - begin < 9:
+        try:
+            idle[0].send(b"G")
+        except OSError:
+            break
+        time.sleep(0.5)
+    assert idle[0].recv(100) == b"" and 8 < time.monotonic() - begin < 14
+    for client in idle:
+        client.close()
+    assert _get(path).startswith(b"HTTP/1.1 200")
+
+
+def test_metrics_port_is_taken(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 9726)):
+        gateway = make({"metrics": {"listen": "127.0.0.1:9726"}}, start=False)
+        gateway.start()
+        _ended(gateway, 69, "127.0.0.1:9726", "in use")

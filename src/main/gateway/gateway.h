@@ -28,7 +28,10 @@ struct gateway {
 	struct gateway_sockets sockets; /* systemd's that nobody has taken yet */
 	struct gateway_inbound *inbound;
 	struct gateway_control *control;
+	int metrics_fd; /* -1: none wanted, or taken */
+	struct gateway_metrics *metrics;
 	usec_t started, loaded; /* Unix time */
+	bool refused;           /* the last reload was */
 
 	/* DNS. `outbound` is there from the first good check on. */
 	struct dns_resolver *resolver; /* NULL: it could not be made; tried again */

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "edge/io/log.h"
 #include "main/gateway/control.h"
+#include "main/gateway/metrics.h"
 
 static enum io_log_level log_level(const struct config_file *f)
 {
@@ -158,6 +159,7 @@ bool gateway_reload(struct gateway *g, struct config_problems *p)
 			config_file_free(f);
 	}
 	log_problems(p, g->file->path);
+	g->refused = !ok;
 	if (ok)
 		IO_LOG(IO_LOG_INFO, NULL, "reloaded", {"file", g->file->path});
 	else
@@ -225,6 +227,26 @@ static enum gateway_end problems_to_err(struct config_problems *p, const char *p
 	return GATEWAY_BAD_CONFIG;
 }
 
+static int metrics_socket(struct gateway *g, struct err *e)
+{
+	const struct config_endpoint *at = &g->file->metrics.listen;
+	int fd;
+
+	if (at->kind == CONFIG_ENDPOINT_SYSTEMD) {
+		fd = gateway_sockets_find(&g->sockets, at->name);
+		return fd >= 0 ? fd
+			       : err_set(e, -ENOENT,
+					 "metrics: systemd has handed over no socket %s", at->name);
+	}
+	fd = gateway_port_socket(at, false, false, e);
+	if (fd >= 0 && at->kind == CONFIG_ENDPOINT_UNIX && g->user.change &&
+	    chown(at->name, g->user.uid, g->user.gid) < 0) {
+		close(fd);
+		return err_set(e, -errno, "%s: %s", at->text, strerror(errno));
+	}
+	return fd;
+}
+
 /* What takes root, or what root may read: then root is gone. */
 static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret, struct err *e)
 {
@@ -239,6 +261,11 @@ static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret
 	r = gateway_ports_open(&g->ports, g->file, &g->sockets, &g->user, e);
 	if (r < 0)
 		return end_of(r, GATEWAY_UNAVAILABLE);
+	if (g->file->metrics.listen.kind != CONFIG_ENDPOINT_NONE) {
+		g->metrics_fd = metrics_socket(g, e);
+		if (g->metrics_fd < 0)
+			return end_of(g->metrics_fd, GATEWAY_UNAVAILABLE);
+	}
 	*ret = gateway_snapshot_new(g->file, g->hostname, e);
 	if (*ret == NULL)
 		return GATEWAY_BAD_CONFIG;
@@ -280,6 +307,9 @@ static enum gateway_end begin(struct gateway *g, struct gateway_snapshot *s, str
 	g->control = gateway_control_new(g, e);
 	if (g->control == NULL)
 		return GATEWAY_UNAVAILABLE;
+	if (g->metrics_fd >= 0)
+		g->metrics = gateway_metrics_new(g, g->metrics_fd);
+	g->metrics_fd = -1;
 	g->signal_watch = io_watch_new(g->loop, g->signals, on_signal, g);
 	io_watch_set(g->signal_watch, IO_READ);
 	g->limit = io_timer_new(g->loop, on_limit, g);
@@ -332,6 +362,9 @@ static void log_unused(const struct gateway *g)
 static void finish(struct gateway *g)
 {
 	g->control = gateway_control_free(g->control);
+	g->metrics = gateway_metrics_free(g->metrics);
+	if (g->metrics_fd >= 0)
+		close(g->metrics_fd);
 	g->inbound = gateway_inbound_free(g->inbound);
 	g->outbound = gateway_outbound_free(g->outbound);
 	gateway_health_stop(g);
@@ -351,7 +384,10 @@ static void finish(struct gateway *g)
 
 enum gateway_end gateway_serve(const struct gateway_start *start, struct err *e)
 {
-	struct gateway g = {.file = start->file, .hostname = start->hostname, .dns = start->dns};
+	struct gateway g = {.file = start->file,
+			    .hostname = start->hostname,
+			    .dns = start->dns,
+			    .metrics_fd = -1};
 	struct gateway_snapshot *s = NULL;
 	enum gateway_end end;
 
