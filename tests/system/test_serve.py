@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from lab import certs
 from lab.gateway import Gateway
 from lab.pytest_plugin import Daneway
 from lab.world import World
@@ -117,6 +118,20 @@ def test_capabilities_without_root(needs_users: None, low_ports: None, make: Mak
     status = _status(gateway.popen.pid)
     for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(status[kind], 16) == 0, (kind, status[kind])
+
+
+def test_key_of_root(needs_users: None, make: Make, site: World) -> None:
+    """Read before root is given up; that a reload cannot read it is said at once, and then."""
+    pem = certs.self_signed("mx1.hoster.test").write(site.dir / "root.pem")
+    pem.chmod(0o600)
+    gateway = make({"certificates": [{"chain": str(pem), "key": str(pem)}],
+                    "listeners": [{"mx": f"{site.address()}:25"}]})
+    event = gateway.wait_for("reload_will_fail")
+    assert event["user"] == "daneway" and str(pem) in event["detail"]
+    gateway.signal(signal.SIGHUP)
+    assert gateway.wait_for("reload_refused")["read_as"] == "daneway"
+    os.chown(pem, 717, 717)
+    gateway.reload()
 
 
 # --- listening
@@ -335,12 +350,12 @@ def _get(address: tuple[str, int] | str, request: bytes = b"GET /metrics HTTP/1.
     with socket.socket(kind) as client:
         client.settimeout(15)
         client.connect(address)
-        client.sendall(request)
         answer = b""
         try:
+            client.sendall(request)
             while octets := client.recv(65536):
                 answer += octets
-        except ConnectionResetError:
+        except (BrokenPipeError, ConnectionResetError):
             pass
         return answer
 

@@ -118,6 +118,36 @@ static void write_dns(const struct gateway *g, struct buf *b)
 	one(b, "sending", "gauge", "1 once the queue is being sent.", g->outbound != NULL);
 }
 
+static void write_outbound(const struct gateway *g, struct buf *b)
+{
+	static const char *const levels[] = {"dane", "encrypt", "may"};
+	static const char *const codes[] = {"321", "322", "323", "324", "325"};
+	struct send_queue_stats s = {0};
+
+	if (g->outbound != NULL)
+		s = gateway_outbound_stats(g->outbound);
+	family(b, "deliveries_total", "counter", "Recipients by result of an attempt.");
+	sample(b, "deliveries_total", "result", "delivered", s.delivered);
+	sample(b, "deliveries_total", "result", "deferred", s.deferred);
+	sample(b, "deliveries_total", "result", "failed", s.failed);
+	family(b, "delivered_total", "counter", "Recipients that were delivered, by level.");
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		sample(b, "delivered_total", "level", levels[i], s.by_level[i]);
+	family(b, "dane_failures_total", "counter",
+	       "Recipients kept back by DANE or DNSSEC, by the status 4.7.x or 5.7.x.");
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		sample(b, "dane_failures_total", "status", codes[i], s.dane[i]);
+	one(b, "attempts_total", "counter", "Parcels that were tried.", s.attempts);
+	one(b, "decisions_total", "counter", "RFC 7672 decisions that were made.", s.decisions);
+	one(b, "outbound_connections_total", "counter", "Connections to servers.", s.connections);
+	one(b, "outbound_reused_total", "counter", "Transactions over a connection that was open.",
+	    s.reused);
+	one(b, "leases_lost_total", "counter", "Parcels that another took over.", s.leases_lost);
+	family(b, "outbound_sessions", "gauge", "Connections to servers now.");
+	sample(b, "outbound_sessions", "state", "busy", s.sessions - s.idle_sessions);
+	sample(b, "outbound_sessions", "state", "idle", s.idle_sessions);
+}
+
 static void write_exceptions(const struct gateway *g, struct buf *b)
 {
 	int64_t now = io_unix_now() / USEC_PER_SEC;
@@ -140,6 +170,7 @@ void gateway_metrics_write(const struct gateway *g, const struct store_counts *c
 	write_process(g, ret);
 	write_inbound(g, ret);
 	write_queue(g, counts, ret);
+	write_outbound(g, ret);
 	write_dns(g, ret);
 	write_exceptions(g, ret);
 }

@@ -6,6 +6,7 @@
 
 #include "edge/dns/resolver.h"
 #include "edge/store/store.h"
+#include "jobs/send/queue.h"
 #include "main/config/file.h"
 
 struct gateway_outbound;
@@ -17,6 +18,13 @@ struct gateway_outbound_env {
 	const char *hostname;
 };
 
+/*
+ * Where the mail of `domain` goes, Unix seconds `now`: own domains to the server behind, then an
+ * exception that still holds, then the smart host. False: by MX, as the mode says. Pure.
+ */
+bool gateway_route(const struct config_file *f, const char *domain, int64_t now,
+		   struct send_queue_route *ret);
+
 /* NULL and `e`: TLS cannot be set up. `f` is borrowed until the next replace. */
 struct gateway_outbound *gateway_outbound_new(const struct gateway_outbound_env *env,
 					      const struct config_file *f, struct err *e)
@@ -25,4 +33,5 @@ void gateway_outbound_wake(struct gateway_outbound *out);
 void gateway_outbound_replace(struct gateway_outbound *out, const struct config_file *f);
 /* Nothing new; deliveries under way may end. `done` once, not from here. */
 void gateway_outbound_stop(struct gateway_outbound *out, io_fn *done, void *arg);
+struct send_queue_stats gateway_outbound_stats(const struct gateway_outbound *out);
 struct gateway_outbound *gateway_outbound_free(struct gateway_outbound *out);

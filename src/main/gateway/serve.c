@@ -59,6 +59,7 @@ void gateway_stop(struct gateway *g)
 	io_timer_set(g->limit, usec_add(io_now(g->loop), usec_seconds(GATEWAY_STOP_MAX)));
 	g->stopping = g->outbound != NULL ? 2 : 1;
 	gateway_inbound_stop(g->inbound, part_stopped, g);
+	gateway_ports_close(&g->ports, NULL); /* or the kernel would go on taking connections */
 	if (g->outbound != NULL)
 		gateway_outbound_stop(g->outbound, part_stopped, g);
 }
@@ -164,6 +165,7 @@ bool gateway_reload(struct gateway *g, struct config_problems *p)
 		IO_LOG(IO_LOG_INFO, NULL, "reloaded", {"file", g->file->path});
 	else
 		IO_LOG(IO_LOG_ERROR, NULL, "reload_refused", {"file", g->file->path},
+		       {"read_as", g->user.change ? g->user.name : NULL},
 		       {"detail", "the old configuration stays in force"});
 	gateway_notify(g->notify, ok ? "READY=1\nSTATUS=serving"
 				     : "READY=1\nSTATUS=serving; the last reload was refused");
@@ -247,6 +249,22 @@ static int metrics_socket(struct gateway *g, struct err *e)
 	return fd;
 }
 
+/*
+ * Files that root could read and the user cannot: every reload would be refused. To keep the old
+ * keys then would be worse: the new ones may be what is published.
+ */
+static void warn_of_reload(const struct gateway *g)
+{
+	struct config_problems p = {0};
+
+	look_at_files(g->file, &p);
+	for (size_t i = 0; i < p.n; i++)
+		IO_LOG(IO_LOG_WARNING, NULL, "reload_will_fail", {"user", g->user.name},
+		       {"detail", p.items[i].text},
+		       {"mend", "let this user own the file, or use systemd's LoadCredential="});
+	config_problems_done(&p);
+}
+
 /* What takes root, or what root may read: then root is gone. */
 static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret, struct err *e)
 {
@@ -278,7 +296,10 @@ static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret
 		IO_LOG(IO_LOG_WARNING, NULL, "runs_as_root",
 		       {"detail", "the file says user: root"});
 	r = gateway_privileges_drop(&g->user, e);
-	return r < 0 ? GATEWAY_NOT_ALLOWED : GATEWAY_ENDED;
+	if (r < 0)
+		return GATEWAY_NOT_ALLOWED;
+	warn_of_reload(g);
+	return GATEWAY_ENDED;
 }
 
 static void stored(void *arg)
