@@ -89,7 +89,7 @@ class Ours:
             "hostname": "mx.bench.example", "state": str(folder / "state"),
             "certificates": [{"chain": str(bench.pem), "key": str(bench.pem)}],
             "listeners": [{"mx": f"{bench.at}:{PORT}"},
-                          {"relay": f"{bench.at}:{RELAY_PORT}", "networks": ["0.0.0.0/0"]}],
+                          {"relay": f"{bench.at}:{RELAY_PORT}", "networks": ["198.18.0.0/15"]}],
             "domains": {HERE: {"next_hop": f"smtp:[{target}]:{port}", "tls": "may", "verify": "none"}},
             "outbound": outbound,
             "limits": {"connections_per_client": 1000},
@@ -173,6 +173,8 @@ class GatewayBench:
         cert = certs.self_signed("mx.bench.example")
         record = cert.tlsa(3, 1, 1)
         self.pem = cert.write(world.dir / "gateway.pem")
+        self.pem.chmod(0o600)
+        shutil.chown(self.pem, "daneway")
         self.sink_addresses = [world.address() for _ in range(hosts + 1)]
         lines = []
         for number, address in enumerate(self.sink_addresses):
