@@ -17,7 +17,7 @@ import pytest
 
 from lab import certs
 from lab.gateway import Gateway
-from lab.pytest_plugin import Daneway
+from lab.pytest_plugin import Daneway, wait_until
 from lab.world import World
 
 
@@ -247,7 +247,8 @@ def test_reload(make: Make, site: World) -> None:
     first, second = site.address(), site.address()
     gateway = make({"listeners": [{"mx": f"{first}:2525", "tls": "none"}]})
     gateway.reload(listeners=[{"mx": f"{second}:2525", "tls": "none"}])
-    assert f"{second}:2525" in _listening() and f"{first}:2525" not in _listening()
+    assert wait_until(lambda: f"{first}:2525" not in _listening())
+    assert f"{second}:2525" in _listening()
 
     good = gateway.path.read_text()
     gateway.path.write_text(good.replace('"listeners"', '"listener"'))

@@ -258,7 +258,7 @@ static void on_stored(void *arg)
 	in->env.stored(in->env.arg);
 }
 
-/* Sockets for the listeners that have none yet: copies, so that the gateway's own last. */
+/* Sockets for the listeners that have none yet. */
 static int listen_at(struct gateway_inbound *in, const struct config_file *f,
 		     const struct gateway_ports *ports, struct err *e)
 {
@@ -269,11 +269,8 @@ static int listen_at(struct gateway_inbound *in, const struct config_file *f,
 		if (receive_has_socket(in->receive, name))
 			continue;
 		for (size_t j = 0; p != NULL && j < p->n_fds; j++) {
-			int fd = fcntl(p->fds[j], F_DUPFD_CLOEXEC, 3), r;
+			int r = receive_listen(in->receive, i, p->fds[j], e);
 
-			if (fd < 0)
-				return err_set(e, -errno, "%s: %s", name, strerror(errno));
-			r = receive_listen(in->receive, i, fd, e);
 			if (r < 0)
 				return r;
 		}
@@ -300,12 +297,15 @@ struct gateway_inbound *gateway_inbound_new(const struct gateway_inbound_env *en
 	return in;
 }
 
-int gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot *s,
-			    const struct config_file *f, const struct gateway_ports *ports,
-			    struct err *e)
+void gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot *s,
+			     const struct config_file *f, const struct gateway_ports *ports)
 {
+	struct err e;
+
 	receive_set_rules(in->receive, &s->rules);
-	return listen_at(in, f, ports, e);
+	/* They listen: that was looked at when they were opened. */
+	if (listen_at(in, f, ports, &e) < 0)
+		IO_LOG(IO_LOG_ERROR, NULL, "cannot_listen", {"detail", e.text});
 }
 
 struct receive_stats gateway_inbound_stats(const struct gateway_inbound *in)

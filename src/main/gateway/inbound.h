@@ -36,9 +36,8 @@ struct gateway_inbound *gateway_inbound_new(const struct gateway_inbound_env *en
 	_mustcheck_;
 /* The same for new sessions; those that run keep what they began with. Sockets that `f` does not
  * name any more are let go, and may be closed then. */
-int gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot *s,
-			    const struct config_file *f, const struct gateway_ports *ports,
-			    struct err *e) _mustcheck_;
+void gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot *s,
+			     const struct config_file *f, const struct gateway_ports *ports);
 /* No new sessions; a message under way may end. `done` once, not from here. */
 void gateway_inbound_stop(struct gateway_inbound *in, io_fn *done, void *arg);
 struct receive_stats gateway_inbound_stats(const struct gateway_inbound *in);

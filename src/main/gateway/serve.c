@@ -113,11 +113,7 @@ static bool take_over(struct gateway *g, struct config_file *f, struct config_pr
 		problem(p, e.text);
 		return false;
 	}
-	if (gateway_inbound_replace(g->inbound, s, f, &g->ports, &e) < 0) {
-		gateway_ports_close(&g->ports, g->file);
-		problem(p, e.text);
-		return false;
-	}
+	gateway_inbound_replace(g->inbound, s, f, &g->ports);
 	gateway_ports_close(&g->ports, f);
 	if (g->outbound != NULL)
 		gateway_outbound_replace(g->outbound, f);
