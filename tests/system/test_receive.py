@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import crypt
 import hashlib
 import os
@@ -188,7 +189,6 @@ AUTH = {"name": "relay", "kind": "relay", "passwords": PASSWORDS}
 
 
 def plain(*words: bytes) -> bytes:
-    import base64
     return b"AUTH PLAIN " + base64.b64encode(b"\0".join(words))
 
 
@@ -318,6 +318,77 @@ def test_nothing_from_before_tls(tmp_path: Path) -> None:
             c.raw(b"MAIL FROM:<evil@e.example>\r\n")
             assert c.ended()
         assert r.queue() == []
+
+
+# --- behind a load balancer --------------------------------------------------------------------
+
+def proxy(source: str = "203.0.113.9", command: int = 1, extra: bytes = b"") -> bytes:
+    v6 = ":" in source
+    family = socket.AF_INET6 if v6 else socket.AF_INET
+    there = "2001:db8::2" if v6 else "192.0.2.2"
+    addresses = socket.inet_pton(family, source) + socket.inet_pton(family, there) + \
+        struct.pack(">HH", 4711, 25) + extra
+    if command == 0:
+        addresses = extra
+    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x20 | command, 0x21 if v6 else 0x11 if command else 0]) \
+        + struct.pack(">H", len(addresses)) + addresses
+
+
+BALANCED = [{"name": "mx", "kind": "mx", "proxy": ["127.0.0.1/32"]},
+            {"name": "relay", "kind": "relay", "proxy": ["127.0.0.1/32"],
+             "networks": ["203.0.113.0/24", "127.0.0.1/32"]},
+            {"name": "smtps", "kind": "mx", "tls": "implicit", "proxy": ["127.0.0.1/32"]}]
+
+
+def test_proxy(tmp_path: Path) -> None:
+    """Client, rights and limits are those of the address in the header."""
+    with Receiver(tmp_path, listeners=BALANCED, limits={"connections_per_client": 1}) \
+            .certificate() as r:
+        for source in ("203.0.113.9", "2001:db8::9"):
+            with r.connect("mx", before=proxy(source, extra=b"\x04\0\1x")) as c:
+                c.envelope()
+                assert c.code(b"DATA") == 354 and c.code(b"x\r\n.") == 250
+                with r.connect("mx", before=proxy(source)) as second:
+                    assert second.banner.startswith(b"421")
+                with r.connect("mx", before=proxy("203.0.113.10")) as other:
+                    assert other.banner.startswith(b"220")
+            assert f"client={source}" in r.queue()[-1]["origin"]
+            assert source.encode() in r.body(r.queue()[-1])[:300]
+        # The balancer's own network does not open the relay for its clients.
+        with r.connect("relay", before=proxy("198.51.100.1")) as c:
+            assert c.envelope()[1] == 550
+        with r.connect("relay", before=proxy("203.0.113.9")) as c:
+            assert c.envelope(b"u@other.example") == [250] * 3
+        # Without an address there is no right by address, but the balancer's own words have it.
+        with r.connect("relay", before=proxy()[:13] + b"\0\0\0") as c:
+            assert c.envelope()[1] == 550
+        with r.connect("relay", before=proxy(command=0)) as c:
+            assert c.envelope(b"u@other.example") == [250] * 3
+        with r.connect("smtps", before=proxy(), tls=True) as c:
+            assert c.envelope() == [250] * 3
+
+
+def test_proxy_header_cut_and_wrong(tmp_path: Path) -> None:
+    with Receiver(tmp_path, listeners=BALANCED, limits={"handshake_timeout": 2 * SEC}) \
+            .certificate() as r:
+        with r.connect("mx", banner=False) as c:
+            for octet in proxy():
+                c.raw(bytes([octet]))
+                time.sleep(0.001)
+            assert c.reply().startswith(b"220")
+        for wrong in (b"EHLO c\r\n", b"PROXY TCP4 203.0.113.9 192.0.2.1 1 2\r\n",
+                      proxy()[:12] + b"\x31", proxy()[:14] + b"\xff\xff"):
+            with r.connect("mx", banner=False, before=wrong) as c:
+                assert c.ended(1)  # a balancer that is set up wrongly: at once, without a word
+        with r.connect("mx", banner=False, before=proxy() + b"EHLO c\r\n") as c:
+            assert c.reply().startswith(b"554")  # too early
+        # Who is no balancer is a client, and a header from there is no SMTP.
+        with r.connect("mx", source="127.0.0.2") as c:
+            c.raw(proxy())
+            assert c.reply()[:1] == b"5"
+        begin = time.monotonic()
+        with r.connect("mx", banner=False, before=proxy()[:-1]) as c:
+            assert c.ended() and 1 < time.monotonic() - begin < 5
 
 
 # --- attacks -----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /*
  * Inside of the receiver; for jobs/receive/ only. receive.c has listeners, rules, the clock and the
- * end; session.c one connection; mail.c one transaction.
+ * end; open.c the beginning of a connection, session.c the rest of it; mail.c one transaction;
+ * verify.c the questions to the servers behind.
  */
 #pragma once
 
@@ -38,6 +39,7 @@ struct receive_session {
 	struct io_watch *watch;
 	struct smtp_server *smtp;
 	struct tls_conn *tls;
+	struct smtp_proxy *proxy; /* in state PROXY */
 	/* Input that the machine did not take yet: a copy from the receiver's buffer. */
 	uint8_t *held;
 	size_t held_n, held_at;
@@ -101,8 +103,19 @@ void receive_snapshot_release(struct receive *r, struct receive_snapshot *s);
 /* A session or a store request less: a stop may be complete. */
 void receive_look_for_end(struct receive *r);
 
-/* --- session.c */
+/* --- open.c */
 void receive_session_new(struct receive *r, size_t listener, int fd, const char *peer);
+/* A step of reading the PROXY header: the IO_ bits that it waits for, 0 with input or without. */
+unsigned receive_open_proxy(struct receive_session *s, struct span *ret_in);
+
+/* --- session.c */
+/* `timeout` 0: the end of the turn sets the deadline. */
+void receive_session_move(struct receive_session *s, enum receive_state next, usec_t timeout);
+/* Into the receiver's buffer. 0: there is input, or there is none, or the session is over. */
+unsigned receive_session_read(struct receive_session *s, struct span *in);
+/* Keeps what the machine did not take. */
+void receive_session_hold(struct receive_session *s, struct span in);
+void receive_session_ready(void *arg, unsigned ready); /* of the watch */
 /* Time has passed. */
 void receive_session_tick(struct receive_session *s, usec_t now);
 /* Ends it without a word; freed at the end of the turn. */

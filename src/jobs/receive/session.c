@@ -16,7 +16,6 @@ enum {
 };
 
 static void turn(struct receive_session *s);
-static void start(struct receive_session *s);
 
 static const struct receive_limits *limits_of(const struct receive_session *s)
 {
@@ -29,7 +28,7 @@ static usec_t now_of(const struct receive_session *s)
 }
 
 /* The only place that changes the state. `timeout` 0: the turn's end sets the deadline. */
-static void move_to(struct receive_session *s, enum receive_state next, usec_t timeout)
+void receive_session_move(struct receive_session *s, enum receive_state next, usec_t timeout)
 {
 	s->state = next;
 	if (timeout > 0)
@@ -77,7 +76,7 @@ static const char *stream_error(const struct receive_session *s)
 }
 
 /* 0: there is input, or the session is over. */
-static unsigned read_some(struct receive_session *s, struct span *in)
+unsigned receive_session_read(struct receive_session *s, struct span *in)
 {
 	size_t n = 0;
 	enum tls_step step = stream_read(s, &n);
@@ -327,7 +326,7 @@ static void tls_is_up(struct receive_session *s)
 	if (s->drained)
 		set_tcp(s, TCP_QUICKACK);
 	free(TAKE(s->helo));
-	move_to(s, RECEIVE_OPEN, 0);
+	receive_session_move(s, RECEIVE_OPEN, 0);
 	s->phase = SMTP_SERVER_PHASE_HANDSHAKE;
 	if (implicit)
 		smtp_server_greet(s->smtp, NULL);
@@ -390,7 +389,7 @@ static void say_goodbye(struct receive_session *s)
 	}
 	receive_mail_drop(s);
 	s->data_read = 0;
-	move_to(s, RECEIVE_LINGER, usec_seconds(LINGER_SECONDS));
+	receive_session_move(s, RECEIVE_LINGER, usec_seconds(LINGER_SECONDS));
 }
 
 /* One step. The IO_ bits or ELSEWHERE that it waits for; 0: go on. */
@@ -400,7 +399,7 @@ static unsigned step(struct receive_session *s, struct span *in)
 	unsigned need;
 
 	if (kind == SMTP_SERVER_NEEDS_INPUT && !s->drained)
-		return read_some(s, in);
+		return receive_session_read(s, in);
 	need = write_out(s);
 	if (need != 0 || s->state == RECEIVE_OVER)
 		return need;
@@ -410,7 +409,7 @@ static unsigned step(struct receive_session *s, struct span *in)
 	case SMTP_SERVER_NEEDS_OUTPUT:
 		return 0;
 	case SMTP_SERVER_HANDSHAKE:
-		move_to(s, RECEIVE_HANDSHAKE, limits_of(s)->handshake_timeout);
+		receive_session_move(s, RECEIVE_HANDSHAKE, limits_of(s)->handshake_timeout);
 		return 0;
 	case SMTP_SERVER_CLOSE:
 		say_goodbye(s);
@@ -445,16 +444,11 @@ static unsigned linger(struct receive_session *s)
 static unsigned wait_for_banner(struct receive_session *s, struct span *in)
 {
 	s->drained = false;
-	read_some(s, in);
+	receive_session_read(s, in);
 	if (in->n == 0)
 		return s->state == RECEIVE_OVER ? 0 : IO_READ;
-	move_to(s, RECEIVE_OPEN, 0); /* the machine refuses what comes before its banner */
-	return 0;
-}
-
-static unsigned read_proxy(struct receive_session *s)
-{
-	receive_session_close(s, "not yet");
+	receive_session_move(s, RECEIVE_OPEN,
+			     0); /* the machine refuses what comes before its banner */
 	return 0;
 }
 
@@ -462,7 +456,7 @@ static unsigned step_in_state(struct receive_session *s, struct span *in)
 {
 	switch (s->state) {
 	case RECEIVE_PROXY:
-		return read_proxy(s);
+		return receive_open_proxy(s, in);
 	case RECEIVE_HANDSHAKE:
 		return handshake(s);
 	case RECEIVE_GREETING:
@@ -478,7 +472,7 @@ static unsigned step_in_state(struct receive_session *s, struct span *in)
 }
 
 /* What was not taken is kept, and no more is read. */
-static void keep_input(struct receive_session *s, struct span in)
+void receive_session_hold(struct receive_session *s, struct span in)
 {
 	if (in.n > 0 && s->held != NULL) {
 		s->held_at = s->held_n - in.n;
@@ -545,7 +539,7 @@ static void settle(struct receive_session *s, unsigned need)
 		set_deadline(s);
 	/*
 	 * While a verdict is awaited the watch stays as it is: most clients wait, too, and one that
-	 * does not is noticed (on_ready).
+	 * does not is noticed (receive_session_ready).
 	 */
 	if (need == 0 && !s->again) {
 		s->again = true;
@@ -566,7 +560,7 @@ static void turn(struct receive_session *s)
 		need = step_in_state(s, &in);
 	if (s->state == RECEIVE_OVER)
 		return;
-	keep_input(s, in);
+	receive_session_hold(s, in);
 	settle(s, need);
 	if (s->receive->stop_at != 0)
 		receive_session_finish(s);
@@ -578,7 +572,7 @@ static bool waits_elsewhere(const struct receive_session *s)
 	       (s->blocked || smtp_server_phase(s->smtp) == SMTP_SERVER_PHASE_VERDICT);
 }
 
-static void on_ready(void *arg, unsigned ready)
+void receive_session_ready(void *arg, unsigned ready)
 {
 	struct receive_session *s = arg;
 
@@ -603,124 +597,6 @@ void receive_session_answer(struct receive_session *s, const struct smtp_server_
 	receive_session_go(s);
 }
 
-/* --- the beginning ---------------------------------------------------------------------------- */
-
-static bool too_many(const struct receive_session *s)
-{
-	return s->client.address.family != 0 &&
-	       s->peer->connections > limits_of(s)->connections_per_client;
-}
-
-static void refuse_connection(struct receive_session *s, enum receive_refusal why, uint16_t subject,
-			      const char *text)
-{
-	struct smtp_server_verdict v = {421, {4, subject, subject == 3 ? 2 : 0}, text};
-
-	receive_session_log(s, why, "connect", NULL, &v);
-	if (s->listener->tls == RECEIVE_TLS_IMPLICIT) /* nothing can be said before TLS */
-		receive_session_close(s, text);
-	else
-		smtp_server_greet(s->smtp, &v);
-}
-
-/* Input that is there already was sent before the banner. */
-static void greet(struct receive_session *s)
-{
-	struct span in = span_of(NULL, 0);
-
-	if (s->listener->kind == RECEIVE_MX) {
-		read_some(s, &in);
-		if (s->state == RECEIVE_OVER)
-			return;
-		s->drained = true;
-	}
-	keep_input(s, in);
-	if (in.n == 0)
-		smtp_server_greet(s->smtp, NULL);
-}
-
-/* The client's address is known. */
-static void start(struct receive_session *s)
-{
-	struct receive *r = s->receive;
-	const struct receive_limits *l = limits_of(s);
-
-	s->client.address = receive_address_of(s->name);
-	s->peer = receive_clients_enter(r->clients, &s->client.address, now_of(s));
-	s->right = receive_rules_right(s->listener, &s->client);
-	IO_LOG(IO_LOG_DEBUG, s->id.text, "connect", {"client", s->name});
-	move_to(s, RECEIVE_OPEN, 0);
-	if (r->n_sessions > l->connections) {
-		refuse_connection(s, RECEIVE_REFUSED_CONNECTIONS, 3, "too many connections");
-	} else if (too_many(s)) {
-		refuse_connection(s, RECEIVE_REFUSED_CLIENT, 7, "too many connections from you");
-	} else if (s->listener->tls == RECEIVE_TLS_IMPLICIT) {
-		if (s->snapshot->rules->certificates == NULL)
-			receive_session_close(s, "no certificate");
-		else
-			move_to(s, RECEIVE_HANDSHAKE, l->handshake_timeout);
-	} else if (s->listener->kind == RECEIVE_MX && l->greet_delay > 0) {
-		move_to(s, RECEIVE_GREETING, l->greet_delay);
-	} else {
-		greet(s);
-	}
-}
-
-static struct smtp_server *new_machine(const struct receive_session *s)
-{
-	const struct receive_rules *rules = s->snapshot->rules;
-	const struct receive_limits *l = &rules->limits;
-	const struct receive_listener *at = s->listener;
-	struct smtp_server_options o = smtp_server_defaults();
-
-	o.host = rules->hostname;
-	o.size_max = l->message_size;
-	o.recipients_max =
-		l->recipients < STORE_RECIPIENTS_MAX ? l->recipients : STORE_RECIPIENTS_MAX;
-	o.messages_max = l->messages;
-	o.errors_max = l->errors;
-	o.starttls = rules->certificates != NULL &&
-		     (at->tls == RECEIVE_TLS_OFFERED || at->tls == RECEIVE_TLS_REQUIRED);
-	o.tls_required = at->tls == RECEIVE_TLS_REQUIRED;
-	o.tls_from_start = at->tls == RECEIVE_TLS_IMPLICIT;
-	o.auth = at->passwords != NULL;
-	o.refuse_early_talker = at->kind == RECEIVE_MX;
-	return smtp_server_new(&o);
-}
-
-void receive_session_new(struct receive *r, size_t listener, int fd, const char *peer)
-{
-	struct receive_session *s = xcalloc(1, sizeof(*s));
-	const struct receive_listener *l = &r->snapshot->rules->listeners[listener];
-	struct receive_address from = receive_address_of(peer);
-
-	s->receive = r;
-	s->snapshot = r->snapshot;
-	s->snapshot->users++;
-	s->listener = l;
-	s->fd = fd;
-	s->id = receive_id(r, io_unix_now());
-	snprintf(s->name, sizeof(s->name), "%s", peer);
-	s->at = &r->sessions;
-	s->next = r->sessions;
-	if (s->next != NULL)
-		s->next->at = &s->next;
-	r->sessions = s;
-	r->n_sessions++;
-	r->stats.sessions[l->kind]++;
-	s->watch = io_watch_new(r->env.loop, fd, on_ready, s);
-	s->smtp = new_machine(s);
-	s->deadline = USEC_NEVER;
-	s->mail_due = usec_add(now_of(s), limits_of(s)->mail_timeout);
-	s->drained = true;
-	if (receive_networks_have(&l->proxy, &from))
-		move_to(s, RECEIVE_PROXY, limits_of(s)->handshake_timeout);
-	else
-		start(s);
-	if (s->state != RECEIVE_OVER)
-		turn(s);
-}
-
 /* --- the end ---------------------------------------------------------------------------------- */
 
 static void session_free(void *arg)
@@ -733,6 +609,7 @@ static void session_free(void *arg)
 	free(s->held);
 	free(s->helo);
 	free(s->login);
+	free(s->proxy);
 	free((char *)s->client.fingerprint);
 	receive_snapshot_release(r, s->snapshot);
 	free(s);
@@ -759,7 +636,7 @@ void receive_session_close(struct receive_session *s, const char *why)
 	if (s->next != NULL)
 		s->next->at = s->at;
 	r->n_sessions--;
-	move_to(s, RECEIVE_OVER, 0);
+	receive_session_move(s, RECEIVE_OVER, 0);
 	io_defer(r->env.loop, session_free, s);
 }
 
@@ -795,7 +672,7 @@ static bool trickles(const struct receive_session *s, usec_t now)
 void receive_session_tick(struct receive_session *s, usec_t now)
 {
 	if (s->state == RECEIVE_GREETING && now >= s->deadline) {
-		move_to(s, RECEIVE_OPEN, 0);
+		receive_session_move(s, RECEIVE_OPEN, 0);
 		smtp_server_greet(s->smtp, NULL);
 		turn(s);
 	} else if (now >= s->deadline || trickles(s, now)) {
