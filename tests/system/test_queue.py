@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +206,115 @@ def test_stop_gives_back(fresh_world: World, tmp_path: Path) -> None:
     (stats,), _ = _drive(world, tmp_path / "q", "run 30\nstats\n")
     assert sorted(m["to"][0] for m in server.messages) == sorted(
         f"b{i}@two.example" for i in range(300))
+
+
+def test_usage_2_names_are_judged_for_each_domain(fresh_world: World, tmp_path: Path) -> None:
+    """Matrix S20: the certificate has the first domain's name only. Its session, still idle, does
+    not serve the second one, whose own names do not match."""
+    world = fresh_world
+    root = certs.issue("root", ca=True)
+    leaf = certs.issue("leaf", root, dns=["first.example"])
+    server = world.add_smtp(Smtp(tls=Tls([leaf.write(world.dir / "leaf.pem", [leaf, root])])))
+    _host(world, "host.example", server.addresses[0], [root.tlsa(2, 0, 1)])
+    _domains(world, "mx.host.example", ["first.example", "second.example"])
+    world.start()
+    out, _ = _drive(world, tmp_path / "q", "put a@sender.test b@first.example 300\nrun 20\n"
+                    "put a@sender.test b@second.example 300\nrun 20\n"
+                    "put a@sender.test c@first.example 300\nrun 20\nlist\nstats\n")
+    parcel, stats = out
+    assert parcel["to"] == "b@second.example" and parcel["status"] == "4.7.325"
+    assert stats["delivered"] == 2
+    assert [m["to"] for m in server.messages] == [["b@first.example"], ["c@first.example"]]
+    # The refusal of the second has not closed the address for the first, whose session serves on.
+    assert stats["connections"] == 2 and stats["reused"] == 1
+
+
+@pytest.mark.parametrize("tls, starttls, delivered", [
+    ("none", True, True), ("may", True, True), ("may", False, True), ("encrypt", True, True),
+    ("encrypt", False, False), ("dane", True, True), ("dane_only", True, False)])
+def test_routes_have_their_own_policy(fresh_world: World, tmp_path: Path, tls: str,
+                                      starttls: bool, delivered: bool) -> None:
+    """A host named in the configuration, without MX lookup and without TLSA records."""
+    world = fresh_world
+    pem = certs.self_signed("in.behind.example").write(world.dir / "one.pem")
+    server = world.add_smtp(Smtp(tls=Tls([pem]) if starttls else None))
+    world.add_zone("behind.example", [f"in A {server.addresses[0]}"])
+    world.start()
+    out, _ = _drive(world, tmp_path / "q", f"route own.example host in.behind.example 25 {tls}\n"
+                    "put a@sender.test b@own.example 300\nrun 20\nlist\nstats\n")
+    assert out[-1]["delivered"] == delivered and len(server.messages) == delivered
+    if delivered:
+        assert server.messages[0]["tls"] == (starttls and tls != "none")
+        assert out[-1]["encrypt"] == (tls == "encrypt")
+        assert (server.sessions[0].sni or None) == (
+            "in.behind.example" if server.messages[0]["tls"] else None)
+    else:
+        assert out[0]["status"] == ("4.7.321" if tls == "encrypt" else "4.7.323")
+        assert all("MAIL" not in s.clear and "MAIL" not in s.secure for s in server.sessions)
+
+
+class Lmtp(threading.Thread):
+    """A mail store that speaks LMTP: RFC 2033. A reply of its own for each recipient."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(daemon=True)
+        self.sock, self.commands, self.data = sock, [], b""
+        self.start()
+
+    def run(self) -> None:
+        connection, _ = self.sock.accept()
+        file = connection.makefile("rwb")
+        to: list[bytes] = []
+
+        def say(text: str) -> None:
+            file.write(text.encode() + b"\r\n")
+            file.flush()
+
+        say("220 store LMTP")
+        while line := file.readline().strip():
+            self.commands.append(line.decode())
+            word = line[:4].upper()
+            if word == b"LHLO":
+                say("250-store\r\n250 PIPELINING")
+            elif word == b"RCPT":
+                to.append(line)
+                say("250 ok")
+            elif word == b"DATA":
+                say("354 go")
+                while (text := file.readline()) != b".\r\n":
+                    self.data += text
+                for one in to:
+                    say("452 4.2.2 full" if b"full" in one else "250 2.1.5 stored")
+                to = []
+            elif word == b"QUIT":
+                say("221 bye")
+                break
+            else:
+                say("250 ok")
+        connection.close()
+
+
+@pytest.mark.parametrize("kind", ["lmtp-unix", "lmtp-address"])
+def test_lmtp(fresh_world: World, tmp_path: Path, kind: str) -> None:
+    """One reply for each recipient; each is recorded for itself."""
+    world = fresh_world
+    world.start()
+    path = tmp_path / "socket"
+    if kind == "lmtp-unix":
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(str(path))
+        name, port = str(path), 0
+    else:
+        sock = socket.socket()
+        name = world.address()
+        sock.bind((name, 2424))
+        port = 2424
+    sock.listen()
+    store = Lmtp(sock)
+    out, log = _drive(world, tmp_path / "q", f"route own.example {kind} {name} {port} none\n"
+                      "put a@sender.test b@own.example,full@own.example,c@own.example 300\n"
+                      "run 20\nlist\nstats\nstop\n")
+    assert store.commands[0] == "LHLO sender.test" and b"Subject:" in store.data
+    assert out[-1]["delivered"] == 2 and out[-1]["deferred"] == 1
+    assert {p["to"]: p["status"] for p in out[:-1] if p["state"] == 0} == {
+        "full@own.example": "4.2.2"}
