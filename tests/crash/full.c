@@ -21,6 +21,7 @@ enum {
 	REFUSALS = 60,   /* then there is room again */
 	PARCELS = 64,    /* claimed, and their completion refused */
 	BALLAST = 1024 * 1024,
+	RESERVE = 1024 * 1024,
 	SKIPPED = 77,
 };
 
@@ -275,15 +276,17 @@ static int mount_disk(struct full *f, size_t kib)
 	return 0;
 }
 
-static int one_round(struct full *f)
+static int one_round(struct full *f, size_t reserve)
 {
-	struct store_options o = {.directory = f->queue};
+	/* With a reserve and without. */
+	struct store_options o = {.directory = f->queue, .reserve = reserve};
 	struct tally t = {0};
 	struct err e = {.code = 0};
 	char ballast[120], options[40];
+	size_t before = f->not_recorded;
 	int r;
 
-	if (mount_disk(f, 2000 + (size_t)rand() % 4000) < 0)
+	if (mount_disk(f, 4000 + (size_t)rand() % 4000) < 0)
 		return -1;
 	unlink(f->notes);
 	f->notes_fd = open(f->notes, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -292,6 +295,8 @@ static int one_round(struct full *f)
 	if (store_open(&o, f->loop, &f->store, &e) < 0)
 		return say(f, e.text, e.code);
 	r = fill(f);
+	if (r == 0 && reserve > 0 && f->not_recorded > before)
+		r = say(f, "a result that found no room in the reserve", 0);
 	if (r == 0 && !store_stats(f->store).broken)
 		r = look_at_files(f);
 	snprintf(ballast, sizeof(ballast), "%s/ballast", f->disk);
@@ -356,7 +361,7 @@ int full_rounds(unsigned rounds, unsigned seed)
 	snprintf(f.notes, sizeof(f.notes), "%s/notes", f.top);
 	require(mkdir(f.disk, 0700) == 0);
 	for (unsigned i = 0; i < rounds && r == 0; i++)
-		r = one_round(&f);
+		r = one_round(&f, i % 2 == 0 ? RESERVE : 0);
 	snprintf(command, sizeof(command), "rm -rf %s", f.top);
 	require(system(command) == 0);
 	free(f.letters);

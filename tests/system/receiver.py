@@ -179,4 +179,3 @@ class Client:
         except OSError:
             pass
         return True
-

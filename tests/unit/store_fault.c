@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@
 
 #define T0 usec_seconds(1700000000)
 
-static _Atomic bool full, full_database, fsync_fails;
+static _Atomic bool full, full_database, fsync_fails, scarce;
 static _Atomic int fsyncs_left = -1; /* then they fail; -1: they do not */
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at);
@@ -57,6 +59,13 @@ int fdatasync(int fd)
 	return sync_it(SYS_fdatasync, fd);
 }
 
+int fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	*ret = (struct statvfs){.f_frsize = 4096, .f_bavail = atomic_load(&scarce) ? 9 : 11};
+	return 0;
+}
+
 struct world {
 	char directory[64];
 	struct io_loop *loop;
@@ -91,7 +100,7 @@ static void on_parcels(void *arg, int result, const struct store_parcel *p, size
 static int setup(void **state)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
-	struct store_options o = {.directory = w->directory};
+	struct store_options o = {.directory = w->directory, .reserve = 10 * 4096};
 
 	snprintf(w->directory, sizeof(w->directory), "/tmp/daneway-fault-XXXXXX");
 	require(mkdtemp(w->directory) != NULL);
@@ -106,7 +115,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char command[100];
 
-	full = full_database = fsync_fails = false;
+	full = full_database = fsync_fails = scarce = false;
 	fsyncs_left = -1;
 	store_close(w->store);
 	io_loop_free(w->loop);
@@ -236,6 +245,61 @@ static size_t count_files(struct world *w)
 	return n;
 }
 
+static void on_drained(void *arg)
+{
+	io_loop_stop(((struct world *)arg)->loop);
+}
+
+static off_t log_size(struct world *w)
+{
+	char path[100];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/queue-wal", w->directory);
+	require(stat(path, &st) == 0);
+	return st.st_size;
+}
+
+/* New messages leave the reserve free; results use it, and the log does not grow. */
+static void the_reserve_is_for_results(void **state)
+{
+	enum {
+		MANY = 60
+	};
+	static const char some[10000];
+	struct world *w = *state;
+	struct store_body *b;
+	off_t before;
+
+	for (unsigned i = 0; i < MANY; i++)
+		assert_int_equal(put(w, i, 4000), 0);
+	scarce = true;
+	assert_int_equal(put(w, MANY, 100), -ENOSPC);
+	assert_int_equal(put(w, MANY + 1, 200000), -ENOSPC);
+	assert_int_equal(count_files(w), 0);
+	assert_false(store_stats(w->store).broken);
+	/* Nor does a large one take it while it comes in. */
+	b = store_body_begin(w->store, on_drained, w);
+	while (store_body_append(b, span_of(some, sizeof(some))) == 0)
+		continue;
+	io_loop_run(w->loop);
+	assert_int_equal(store_body_append(b, span_of(some, sizeof(some))), -ENOSPC);
+	assert_int_equal(count_files(w), 0);
+	store_body_free(b);
+	claim(w);
+	assert_int_equal(complete(w), 0);
+	before = log_size(w);
+	for (unsigned i = 1; i < MANY; i++) {
+		claim(w);
+		assert_int_equal(complete(w), 0);
+	}
+	assert_true(log_size(w) <= before);
+	assert_int_equal(count(w), 0);
+	scarce = false;
+	assert_int_equal(put(w, MANY, 100), 0);
+	assert_int_equal(put(w, MANY + 1, 200000), 0);
+}
+
 /* The file of a refused message would keep the room that is missing. */
 static void what_is_refused_leaves_no_file(void **state)
 {
@@ -352,6 +416,7 @@ int main(void)
 		WITH_STORE(a_full_disk_is_said_and_passes),
 		WITH_STORE(a_failed_fsync_ends_the_writer_until_it_is_checked),
 		WITH_STORE(a_failed_fsync_of_a_large_body_is_said),
+		WITH_STORE(the_reserve_is_for_results),
 		WITH_STORE(what_is_refused_leaves_no_file),
 		WITH_STORE(an_action_ends_when_the_disk_fails),
 		WITH_STORE(no_key_comes_back),

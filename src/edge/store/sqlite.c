@@ -393,12 +393,13 @@ void store_sqlite_close(struct store_engine *e)
 	free(e);
 }
 
-int store_sqlite_open(const char *directory, struct store_engine **ret, struct err *err)
+int store_sqlite_open(const struct store_options *o, struct store_engine **ret, struct err *err)
 {
 	struct store_engine *e = xcalloc(1, sizeof(*e));
 	int r;
 
-	e->directory = xstrdup(directory);
+	e->directory = xstrdup(o->directory);
+	e->reserve = o->reserve;
 	e->lock = e->large = -1;
 	r = open_directory(e, err);
 	if (r == 0)
@@ -407,9 +408,9 @@ int store_sqlite_open(const char *directory, struct store_engine **ret, struct e
 		r = open_reader(e, err);
 	/* SQLite synchronizes the entry of its log, not that of a new database. */
 	if (r == 0) {
-		r = sync_directory(directory);
+		r = sync_directory(o->directory);
 		if (r < 0)
-			err_set(err, r, "queue in %s: %s", directory, strerror(-r));
+			err_set(err, r, "queue in %s: %s", o->directory, strerror(-r));
 	}
 	if (r == 0)
 		r = store_sqlite_orphans(e, err);
@@ -601,6 +602,7 @@ struct store_op *store_sqlite_write(struct store_engine *e, struct store_op **li
 		drop_files(e, first, false);
 		return first;
 	}
+	e->scarce = store_sqlite_is_scarce(e);
 	transact_group(e, first);
 	drop_files(e, first, true);
 	for (struct store_op *op = first; op != NULL; op = op->next) {
@@ -625,7 +627,9 @@ void store_sqlite_tidy(struct store_engine *e)
 						: SQLITE_CHECKPOINT_PASSIVE;
 	int r;
 
-	if (e->wal_pages < CHECKPOINT_PAGES || atomic_load(&e->broken))
+	/* Where room is scarce the log must not grow: emptied, it is written from its start again.
+	 */
+	if (e->wal_pages < (e->scarce ? 1 : CHECKPOINT_PAGES) || atomic_load(&e->broken))
 		return;
 	r = sqlite3_wal_checkpoint_v2(e->db, NULL, mode, NULL, NULL);
 	e->wal_pages = 0;

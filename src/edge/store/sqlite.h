@@ -27,7 +27,8 @@ enum {
 };
 
 /* Before the threads. -EBUSY: another process has it; -EPROTO: made by a newer version. */
-int store_sqlite_open(const char *directory, struct store_engine **ret, struct err *e) _mustcheck_;
+int store_sqlite_open(const struct store_options *o, struct store_engine **ret, struct err *e)
+	_mustcheck_;
 /* After the threads. */
 void store_sqlite_close(struct store_engine *e);
 

@@ -54,6 +54,7 @@ struct store_engine {
 	char *directory;
 	int lock;  /* flock */
 	int large; /* the directory of body files */
+	uint64_t reserve;
 	/* The writer's. */
 	sqlite3 *db;
 	sqlite3_stmt *sql[SQL_COUNT];
@@ -61,6 +62,7 @@ struct store_engine {
 	int64_t next_message;
 	int error; /* the first in this transaction: nothing more is done in it */
 	int wal_pages;
+	bool scarce;                /* less than the reserve is free: no new messages */
 	struct store_lease *leases; /* copies that outlive a broken connection */
 	size_t n_leases;
 	usec_t retry_at; /* broken: reopened from then on */
@@ -104,7 +106,9 @@ void store_change(struct store_engine *e, struct store_op *op);
 void store_change_act(struct store_engine *e, struct store_op *op);
 int store_sqlite_body_open(struct store_engine *e, struct store_op *op) _mustcheck_;
 int store_sqlite_body_read(struct store_op *op) _mustcheck_;
-/* sqlite_file.c: removes body files that no message has. */
+/* sqlite_file.c: less than the reserve is free. The writer and the files' worker. */
+bool store_sqlite_is_scarce(const struct store_engine *e);
+/* removes body files that no message has. */
 int store_sqlite_orphans(struct store_engine *e, struct err *err) _mustcheck_;
 void store_parcel_drop(struct store_engine *e, struct store_op *op, int64_t parcel, int64_t hop,
 		       usec_t now);

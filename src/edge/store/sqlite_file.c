@@ -6,7 +6,17 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+bool store_sqlite_is_scarce(const struct store_engine *e)
+{
+	struct statvfs v;
+
+	if (e->reserve == 0 || fstatvfs(e->large, &v) < 0)
+		return false;
+	return (uint64_t)v.f_bavail * v.f_frsize < e->reserve;
+}
 
 static int write_all(int fd, struct span s)
 {
@@ -26,7 +36,9 @@ static int file_write(struct store_engine *e, struct store_file *f, struct span 
 {
 	if (f->error < 0)
 		return f->error;
-	if (f->fd < 0) {
+	if (store_sqlite_is_scarce(e))
+		f->error = -ENOSPC;
+	if (f->error == 0 && f->fd < 0) {
 		f->fd = openat(e->large, f->name.text,
 			       O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
 		f->error = f->fd < 0 ? -errno : 0;

@@ -275,7 +275,7 @@ void store_change(struct store_engine *e, struct store_op *op)
 {
 	switch (op->kind) {
 	case STORE_OP_ENQUEUE:
-		op->result = add_message(e, op);
+		op->result = e->scarce ? -ENOSPC : add_message(e, op);
 		break;
 	case STORE_OP_HOPS:
 		list_hops(e, op);

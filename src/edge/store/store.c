@@ -196,7 +196,7 @@ int store_open(const struct store_options *o, struct io_loop *loop, struct store
 {
 	struct store_engine *engine = NULL;
 	struct store *s;
-	int r = store_sqlite_open(o->directory, &engine, e);
+	int r = store_sqlite_open(o, &engine, e);
 
 	if (r < 0)
 		return r;

@@ -38,12 +38,13 @@
 #include "edge/store/id.h"
 
 enum {
-	STORE_RECIPIENTS_MAX = 5000,     /* of one message */
-	STORE_BODY_MEMORY = 64 * 1024,   /* larger bodies go to a file: docs/decisions/0030 */
-	STORE_BODY_PENDING = 256 * 1024, /* append says "wait" above it */
-	STORE_PENDING_MAX = 20000,       /* requests without an answer; then -EBUSY */
-	STORE_CLAIM_MAX = 1000,          /* parcels of one claim, hops or parcels of one list */
-	STORE_TEXT_MAX = 2048,           /* a status, reply or detail is cut there */
+	STORE_RECIPIENTS_MAX = 5000,      /* of one message */
+	STORE_BODY_MEMORY = 64 * 1024,    /* larger bodies go to a file: docs/decisions/0030 */
+	STORE_BODY_PENDING = 256 * 1024,  /* append says "wait" above it */
+	STORE_PENDING_MAX = 20000,        /* requests without an answer; then -EBUSY */
+	STORE_CLAIM_MAX = 1000,           /* parcels of one claim, hops or parcels of one list */
+	STORE_TEXT_MAX = 2048,            /* a status, reply or detail is cut there */
+	STORE_RESERVE = 32 * 1024 * 1024, /* a good store_options.reserve */
 };
 
 struct store;
@@ -53,6 +54,11 @@ struct store_reading; /* being read */
 struct store_options {
 	const char *directory; /* made if it is not there; 0700 */
 	uint64_t body_max;     /* octets of one body; 0: no limit */
+	/*
+	 * Octets of the file system that new messages leave free (-ENOSPC), so that results can
+	 * still be recorded on a full disk, which empties the queue. 0: none.
+	 */
+	uint64_t reserve;
 };
 
 typedef void store_done_fn(void *arg, int result);
