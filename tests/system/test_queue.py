@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,19 @@ def test_levels_share_no_session(fresh_world: World, tmp_path: Path, records: st
         assert len(to) == 1
 
 
+def test_may_goes_on_in_clear_after_garbage(fresh_world: World, tmp_path: Path) -> None:
+    """RFC 7672 section 2.2, S8: a failed handshake at level may permits one try in clear."""
+    world = fresh_world
+    pem = certs.self_signed("mx.two.example").write(world.dir / "one.pem")
+    server = world.add_smtp(Smtp(tls=Tls([pem]), after_220="garbage"))
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    (stats,), _ = _drive(world, tmp_path / "q", "set per_address 1\n"
+                         "put a@sender.test b@two.example 300 3\nrun 20\nstats\n")
+    assert stats["delivered"] == stats["may"] == 3 and stats["connections"] == 2
+    assert not any(m["tls"] for m in server.messages)
+
+
 def test_next_host_when_one_is_dead(fresh_world: World, tmp_path: Path) -> None:
     world = fresh_world
     cert = certs.self_signed("mx.two.example")
@@ -227,6 +241,30 @@ def test_usage_2_names_are_judged_for_each_domain(fresh_world: World, tmp_path: 
     assert [m["to"] for m in server.messages] == [["b@first.example"], ["c@first.example"]]
     # The refusal of the second has not closed the address for the first, whose session serves on.
     assert stats["connections"] == 2 and stats["reused"] == 1
+
+    # Both wait for the one session that may be open: the refusal is for the second alone. (So
+    # slow that both wait before it comes.)
+    server.change(replace(server.behaviour, byte_delay=0.005))
+    out, _ = _drive(world, tmp_path / "q2", "set per_address 1\n"
+                    "put a%@sender.test b@second.example 300 5\nrun 0.2\n"
+                    "put a%@sender.test d@first.example 300 5\nrun 20\nstats\n")
+    assert out[-1]["delivered"] == 5 and out[-1]["deferred"] == 5
+
+
+def test_policies_of_routes_share_no_session(fresh_world: World, tmp_path: Path) -> None:
+    """Same host, same name, no records: the level alone tells them apart (S20)."""
+    world = fresh_world
+    pem = certs.self_signed("in.behind.example").write(world.dir / "one.pem")
+    server = world.add_smtp(Smtp(tls=Tls([pem])))
+    world.add_zone("behind.example", [f"in A {server.addresses[0]}"])
+    world.start()
+    policies = ("none", "may", "encrypt")
+    commands = "".join(f"route {p}.example host in.behind.example 25 {p}\n" for p in policies)
+    commands += "".join(f"put a@sender.test b@{p}.example 300\nrun 20\n" for p in policies * 2)
+    out, _ = _drive(world, tmp_path / "q", commands + "stats\n")
+    assert out[-1]["delivered"] == 6 and len(server.sessions) == 3
+    assert sorted(m["to"][0] for m in server.messages if not m["tls"]) == ["b@none.example"] * 2
+    assert all(len({m["to"][0] for m in s.messages}) == 1 for s in server.sessions)
 
 
 @pytest.mark.parametrize("tls, starttls, delivered", [
