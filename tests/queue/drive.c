@@ -3,11 +3,13 @@
  * commands on standard input, one a line:
  *
  *	set KEY VALUE...      retry S, lifetime S, dane_lifetime S, connections N, per_address N,
- *	                      mode WORD, helo NAME, connect_timeout S; before the first put or run
- *	route DOMAIN KIND NAME PORT TLS   kind mx, host, address, unix; lmtp-address, lmtp-unix;
+ *	                      mode WORD, helo NAME, connect_timeout S, lease S; before the first put
+ *or run route DOMAIN KIND NAME PORT TLS   kind mx, host, address, unix; lmtp-address, lmtp-unix;
  *	                      TLS mode, none, may, encrypt, dane, dane_only
  *	put FROM TO[,TO...] SIZE [COUNT]  "%" in FROM or TO is the number of the message
  *	run SECONDS           until nothing is due, or so long
+ *	full SECONDS          the disk has no room for rows for so long, from now on
+ *	remove                all that is in the queue, as an administrator does
  *	list                  what is in the queue, a JSON object a line
  *	stats                 one JSON object
  *	cpu                   CPU of this process since the start, in ms
@@ -18,9 +20,11 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/js.h"
@@ -45,7 +49,7 @@ struct drive {
 	struct tls_context *tls;
 	struct send_queue *queue;
 	struct send_queue_settings settings;
-	usec_t retry[8];
+	usec_t retry[8], lease;
 	struct arena arena;
 	struct named_route routes[ROUTES_MAX];
 	size_t n_routes;
@@ -99,9 +103,22 @@ static bool route_of(void *arg, const char *domain, struct send_queue_route *ret
 	return false;
 }
 
+static _Atomic int64_t full_until; /* Unix time in microseconds */
+
+/* SQLite's; the body files are written by write(2). */
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at);
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
+{
+	if (io_unix_now() < atomic_load(&full_until)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, p, n, at);
+}
+
 static void need_queue(struct drive *d)
 {
-	struct send_queue_env env = {d->loop, d->store, d->resolver, d->tls};
+	struct send_queue_env env = {d->loop, d->store, d->resolver, d->tls, d->lease};
 
 	if (d->queue == NULL)
 		d->queue = send_queue_new(&env, &d->settings);
@@ -119,6 +136,8 @@ static void set(struct drive *d, const char *key, const char *value)
 		s->lifetime = seconds_of(value);
 	else if (strcmp(key, "dane_lifetime") == 0)
 		s->dane_lifetime = seconds_of(value);
+	else if (strcmp(key, "lease") == 0)
+		d->lease = seconds_of(value);
 	else if (strcmp(key, "connect_timeout") == 0)
 		s->connect_timeout = seconds_of(value);
 	else if (strcmp(key, "connections") == 0)
@@ -322,6 +341,25 @@ static void list(struct drive *d)
 	} while (d->listed > 0);
 }
 
+static void on_acted(void *arg, int result)
+{
+	struct drive *d = arg;
+
+	require(result >= 0);
+	d->over = true;
+	io_loop_stop(d->loop);
+}
+
+static void remove_all(struct drive *d)
+{
+	struct store_filter all = {.held_only = false};
+
+	d->over = false;
+	store_act(d->store, STORE_REMOVE, &all, io_unix_now(), on_acted, d);
+	while (!d->over)
+		io_loop_run(d->loop);
+}
+
 static void print_stats(struct drive *d)
 {
 	struct send_queue_stats s;
@@ -393,6 +431,10 @@ static void obey(struct drive *d, char *line)
 		put(d, args);
 	else if (strcmp(name, "run") == 0 && n == 1)
 		run(d, args[0]);
+	else if (strcmp(name, "full") == 0 && n == 1)
+		atomic_store(&full_until, io_unix_now() + seconds_of(args[0]));
+	else if (strcmp(name, "remove") == 0)
+		remove_all(d);
 	else if (strcmp(name, "list") == 0)
 		list(d);
 	else if (strcmp(name, "stats") == 0)

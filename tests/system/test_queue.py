@@ -16,7 +16,8 @@ import pytest
 from lab import certs
 from lab.namespace import HOME
 from lab.postfix import Postfix
-from lab.smtp_server import Smtp, Tls
+from lab.pytest_plugin import wait_until
+from lab.smtp_server import Smtp, SmtpServer, Tls
 from lab.world import World
 
 
@@ -356,3 +357,70 @@ def test_lmtp(fresh_world: World, tmp_path: Path, kind: str) -> None:
     assert out[-1]["delivered"] == 2 and out[-1]["deferred"] == 1
     assert {p["to"]: p["status"] for p in out[:-1] if p["state"] == 0} == {
         "full@own.example": "4.2.2"}
+
+
+# --- the store in trouble
+
+def _slow(world: World, **behaviour: Any) -> SmtpServer:
+    server = world.add_smtp(Smtp(**behaviour))
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    return server
+
+
+def test_a_full_disk_delays_the_record_only(fresh_world: World, tmp_path: Path) -> None:
+    server = _slow(fresh_world)
+    (stats,), log = _drive(fresh_world, tmp_path / "q", "put a@sender.test b@two.example 300\n"
+                           "full 1\nrun 20\nstats\n")
+    assert "event=not_recorded" in log
+    assert stats["delivered"] == 1 and stats["parcels"] == 0 and len(server.messages) == 1
+
+
+@pytest.mark.parametrize("lease", ["0.01", "2"])
+def test_a_long_transaction_keeps_its_parcel(fresh_world: World, tmp_path: Path,
+                                             lease: str) -> None:
+    """By extending the lease; or, where it ran out all the same (the clock was set), by going on
+    under the new one. Never a second copy."""
+    server = _slow(fresh_world, byte_delay=0.03)
+    (stats,), _ = _drive(fresh_world, tmp_path / "q", f"set lease {lease}\n"
+                         "put a@sender.test b@two.example 300\n"
+                         "run 1\nrun 1\nrun 1\nrun 60\nstats\n")
+    # The server writes it down when the last octet of its slow reply is out.
+    assert wait_until(lambda: len(server.messages) > 0)
+    assert stats["delivered"] == 1 and len(server.messages) == 1
+    assert stats["attempts"] == 1 and stats["leases_lost"] == 0
+
+
+def test_a_removed_message_is_cut_off(fresh_world: World, tmp_path: Path) -> None:
+    """An administrator's removal: the lease is lost, and nothing more is sent."""
+    server = _slow(fresh_world, hang_at="RCPT")
+    (stats,), _ = _drive(fresh_world, tmp_path / "q", "set lease 1\n"
+                         "put a@sender.test b@two.example 300\nrun 1\nremove\nrun 20\n"
+                         "stats\n")
+    assert stats["leases_lost"] == 1 and stats["parcels"] == 0 and not server.messages
+    assert stats["delivered"] + stats["deferred"] + stats["failed"] == 0
+
+
+def test_a_dead_hop_is_tried_once(fresh_world: World, tmp_path: Path) -> None:
+    """Its other parcels wait with it, and one that is new is due when it is tried again."""
+    world = fresh_world
+    dead = world.address()
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {dead}"])
+    world.start()
+    out, _ = _drive(world, tmp_path / "q", "put a%@sender.test b@two.example 300 200\nrun 20\n"
+                    "list\nstats\n")
+    stats = out.pop()
+    assert stats["deferred"] == 200 and stats["connections"] <= 5
+    assert {p["status"] for p in out} == {"4.4.1"}
+    assert all("mx.two.example" in p["detail"] for p in out)
+    assert sum(25 < p["due_s"] < 50 for p in out) >= 190
+
+
+def test_many_hops_in_little_memory(fresh_world: World, tmp_path: Path) -> None:
+    """More hops than lanes, more parcels than are held in memory: all get their fate."""
+    world = fresh_world
+    world.start()
+    out, _ = _drive(world, tmp_path / "q", "put a@sender.test b@d%.nowhere.test 100 3000\n"
+                    "put a@sender.test b@nowhere.test 100 7000\nrun 20\nstats\ncpu\n")
+    assert out[0]["failed"] == 10000 and out[0]["parcels"] == 0
+    assert out[1]["rss_kib"] < 150000

@@ -34,6 +34,22 @@ static bool is_full(const struct send_queue *q)
 	return q->active.n >= SEND_QUEUE_LANES || !send_queue_has_room(q, &room);
 }
 
+/* False: there is no room for all of them. */
+static bool take_hops(struct send_queue *q, const struct store_hop *hops, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t before = q->active.n;
+		struct send_lane *l = send_lane_get(q, hops[i].name, true);
+
+		if (l == NULL)
+			return false;
+		q->n_found += q->active.n > before;
+		l->more = true;
+		send_lane_feed(l);
+	}
+	return n < LOOK_HOPS || !is_full(q);
+}
+
 static void on_hops(void *arg, int result, const struct store_hop *hops, size_t n, usec_t next_due)
 {
 	struct send_queue *q = arg;
@@ -45,24 +61,18 @@ static void on_hops(void *arg, int result, const struct store_hop *hops, size_t 
 		send_queue_look_at(q, usec_add(io_now(q->env.loop), usec_seconds(QUEUE_RETRY_S)));
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		struct send_lane *l = send_lane_get(q, hops[i].name, true);
-
-		if (l == NULL)
-			break; /* full: its turn comes when a lane has no more work */
-		l->more = true;
-		send_lane_feed(l);
-	}
+	q->unseen = !take_hops(q, hops, n);
 	if (next_due != USEC_NEVER)
 		send_queue_due(q, next_due);
-	if (n == LOOK_HOPS && !is_full(q)) {
+	if (n == LOOK_HOPS && !q->unseen) {
 		q->skip += n;
 		look(q);
 		return;
 	}
-	q->skip = 0;
-	if (q->look_again)
+	/* What is done meanwhile moves the later ones to the front, where they were passed over. */
+	if (q->look_again || (q->skip > 0 && q->n_found > 0))
 		send_queue_look_at(q, 0);
+	q->skip = q->n_found = 0;
 	q->look_again = false;
 }
 
@@ -71,7 +81,7 @@ static void look(struct send_queue *q)
 	if (q->skip == 0) {
 		q->looked_at = io_now(q->env.loop);
 		/* In any case from time to time: the clock may have been set. */
-		q->look_at = usec_add(q->looked_at, usec_seconds(QUEUE_SWEEP_S));
+		q->look_at = usec_add(q->looked_at, usec_seconds(QUEUE_LOOK_S));
 		io_timer_set(q->look, q->look_at);
 	}
 	q->looking = store_hops(q->env.store, io_unix_now(), q->skip, LOOK_HOPS, on_hops, q);
@@ -146,16 +156,24 @@ static void extend(struct send_parcel *p, usec_t until)
 				    on_extended, p);
 }
 
+static void sweep_later(struct send_queue *q)
+{
+	usec_t wait = q->env.lease / 15;
+
+	if (wait < usec_seconds(1))
+		wait = usec_seconds(1);
+	io_timer_set(q->sweep, usec_add(io_now(q->env.loop), wait));
+}
+
 static void on_sweep(void *arg)
 {
 	struct send_queue *q = arg;
-	usec_t now = io_unix_now(), soon = usec_add(now, usec_seconds(QUEUE_LEASE_S / 2));
-	usec_t until = usec_add(now, usec_seconds(QUEUE_LEASE_S));
+	usec_t now = io_unix_now(), soon = usec_add(now, q->env.lease / 2);
 
 	for (struct send_parcel *p = q->all; p != NULL; p = p->next_all)
 		if (p->lease_until < soon && p->extending == 0)
-			extend(p, until);
-	io_timer_set(q->sweep, usec_add(io_now(q->env.loop), usec_seconds(QUEUE_SWEEP_S)));
+			extend(p, usec_add(now, q->env.lease));
+	sweep_later(q);
 }
 
 /* -------- settings */
@@ -235,7 +253,9 @@ struct send_queue *send_queue_new(const struct send_queue_env *env,
 	q->look = io_timer_new(env->loop, on_look, q);
 	q->sweep = io_timer_new(env->loop, on_sweep, q);
 	q->look_at = USEC_NEVER;
-	io_timer_set(q->sweep, usec_add(io_now(env->loop), usec_seconds(QUEUE_SWEEP_S)));
+	if (q->env.lease == 0)
+		q->env.lease = usec_seconds(QUEUE_LEASE_S);
+	sweep_later(q);
 	return q;
 }
 

@@ -45,6 +45,7 @@ struct send_queue_env {
 	struct store *store;
 	struct dns_resolver *resolver;
 	struct tls_context *tls;
+	usec_t lease; /* of what is in hand, renewed in time; 0: a quarter of an hour */
 };
 
 enum send_route_kind {

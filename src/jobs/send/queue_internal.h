@@ -15,12 +15,13 @@
 enum {
 	QUEUE_BUCKETS = 4096,
 	QUEUE_LEASE_S = 15 * 60,
-	QUEUE_SWEEP_S = 60,
+	QUEUE_LOOK_S = 60, /* between two looks, at most */
 	QUEUE_RETRY_S = 2, /* after an error of the store */
 	QUEUE_DECIDE_S = 60,
 	QUEUE_FAILURE_KEPT_S = 5,
 	QUEUE_DECISION_KEPT_S = 3600,
-	QUEUE_CLAIM = 50, /* parcels at a time */
+	QUEUE_CLAIM = 50, /* parcels at a time, */
+	QUEUE_CLAIM_FIRST = 5,
 	QUEUE_EVIDENCE_MAX = 8192,
 };
 
@@ -51,6 +52,7 @@ struct send_lane {
 	struct send_lane *next_hungry;
 	bool hungry;  /* waits for room */
 	bool more;    /* the store may have more that is due */
+	bool big;     /* the last claim was answered in full */
 	size_t claim; /* parcels asked for, 0: none */
 	uint64_t claim_ticket;
 	bool feeding;
@@ -153,6 +155,8 @@ struct send_queue {
 	uint64_t looking; /* ticket, or 0 */
 	size_t skip;
 	bool look_again;
+	size_t n_found; /* hops that this look found and nobody worked on */
+	bool unseen;    /* the last look ended early: there was no room for all it found */
 	usec_t looked_at, look_at; /* io_now's clock */
 
 	bool stopping;

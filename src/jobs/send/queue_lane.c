@@ -101,7 +101,6 @@ void send_lane_free(struct send_lane *l)
 static void rest(struct send_lane *l)
 {
 	struct send_queue *q = l->queue;
-	bool full = q->active.n >= SEND_QUEUE_LANES;
 
 	list_drop(l);
 	drop_hungry(l);
@@ -110,8 +109,8 @@ static void rest(struct send_lane *l)
 	q->resting_weight += weight_of(l);
 	while (q->resting.n > SEND_QUEUE_RESTING || q->resting_weight > SEND_QUEUE_RESTING_WEIGHT)
 		send_lane_free(q->resting.first);
-	/* A hop may have been passed over for want of a lane. */
-	if (full && !q->stopping)
+	/* Hops were passed over for want of room. */
+	if (q->unseen && !q->stopping)
 		send_queue_look_at(q, 0);
 }
 
@@ -311,6 +310,18 @@ static bool has_decision(struct send_lane *l)
 
 /* -------- claims */
 
+void send_lanes_feed_hungry(struct send_queue *q)
+{
+	size_t room;
+
+	while (q->hungry != NULL && !q->stopping && send_queue_has_room(q, &room)) {
+		struct send_lane *l = q->hungry;
+
+		drop_hungry(l);
+		send_lane_feed(l);
+	}
+}
+
 static void on_claimed(void *arg, int result, const struct store_parcel *list, size_t n)
 {
 	struct send_lane *l = arg;
@@ -320,15 +331,17 @@ static void on_claimed(void *arg, int result, const struct store_parcel *list, s
 	q->n_claiming -= l->claim;
 	for (size_t i = 0; i < n; i++) {
 		n_recipients += list[i].message.n_recipients;
-		send_parcel_new(l, &list[i], usec_add(io_unix_now(), usec_seconds(QUEUE_LEASE_S)));
+		send_parcel_new(l, &list[i], usec_add(io_unix_now(), q->env.lease));
 	}
 	/* Many recipients: the answer may have been cut for its size. */
 	l->more = result == 0 && (n == l->claim || n_recipients > 1000);
+	l->big = l->more;
 	l->claim = 0;
 	l->claim_ticket = 0;
 	if (result < 0)
 		send_queue_look_at(q, usec_add(io_now(q->env.loop), usec_seconds(QUEUE_RETRY_S)));
 	send_lane_feed(l);
+	send_lanes_feed_hungry(q);
 	send_queue_check_stopped(q);
 }
 
@@ -349,20 +362,13 @@ static void claim(struct send_lane *l)
 		}
 		return;
 	}
-	l->claim = room < QUEUE_CLAIM ? room : QUEUE_CLAIM;
+	/* Most hops have little; what is asked for is kept free until the answer is there. */
+	l->claim = l->big ? QUEUE_CLAIM : QUEUE_CLAIM_FIRST;
+	if (l->claim > room)
+		l->claim = room;
 	q->n_claiming += l->claim;
-	l->claim_ticket = store_claim(q->env.store, l->hop, l->claim, now,
-				      usec_seconds(QUEUE_LEASE_S), on_claimed, l);
-}
-
-void send_lanes_feed_hungry(struct send_queue *q)
-{
-	struct send_lane *l = q->hungry;
-
-	if (l == NULL || q->stopping)
-		return;
-	drop_hungry(l);
-	send_lane_feed(l);
+	l->claim_ticket =
+		store_claim(q->env.store, l->hop, l->claim, now, q->env.lease, on_claimed, l);
 }
 
 /* -------- whose turn it is */
