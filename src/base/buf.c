@@ -19,8 +19,8 @@ void buf_clear(struct buf *b)
 	b->n = 0;
 }
 
-/* Makes room for `n` more bytes, doubling, never beyond max. */
-static int reserve(struct buf *b, size_t n)
+/* Doubling, never beyond max. */
+int buf_reserve(struct buf *b, size_t n)
 {
 	size_t room = b->room;
 
@@ -39,7 +39,7 @@ static int reserve(struct buf *b, size_t n)
 
 int buf_add(struct buf *b, const void *p, size_t n)
 {
-	int ret = reserve(b, n);
+	int ret = buf_reserve(b, n);
 
 	if (ret < 0)
 		return ret;

@@ -21,6 +21,12 @@ void buf_done(struct buf *b);
 /* Empty again, memory kept. */
 void buf_clear(struct buf *b);
 
+/*
+ * Room for `n` more bytes: adding them moves nothing. For secrets, of which growth would leave
+ * copies behind that nobody wipes.
+ */
+int buf_reserve(struct buf *b, size_t n) _mustcheck_;
+
 int buf_add(struct buf *b, const void *p, size_t n) _mustcheck_;
 int buf_add_text(struct buf *b, const char *text) _mustcheck_;
 int buf_printf(struct buf *b, const char *format, ...) _mustcheck_ _printf_(2, 3);

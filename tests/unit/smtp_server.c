@@ -1,5 +1,8 @@
 #include "test.h"
 
+#include <malloc.h>
+#include <stdio.h>
+
 #include "core/smtp/server.h"
 
 /*
@@ -143,6 +146,7 @@ static void feed(struct caller *c, struct span in, size_t first, size_t step)
 		while (take_event(c, smtp_server_next(c->s, &piece)))
 			assert_true(smtp_server_held(c->s) <= SMTP_SERVER_LINE_MAX);
 		write_out(c);
+		explicit_bzero(copy, n); /* for test_secrets_do_not_move */
 		free(copy);
 		if (smtp_server_phase(c->s) == SMTP_SERVER_PHASE_CLOSED) {
 			c->left = in.n - at - n + piece.n;
@@ -251,7 +255,7 @@ static const struct dialogue {
 	 "EHLO:a " LENV "BEGIN END[a\r\n.\r\nb\r\n] "},
 	{HI ENV "BDAT 2\r\na\rBDAT 1 last\r\n\n", "220 250 250 250 250 250 ",
 	 "EHLO:a " LENV "BEGIN END[a\r\n] "},
-	{HI ENV "BDAT 2\r\na\nBDAT 0 LAST\r\n", "220 250 250 250 550 503 ",
+	{HI ENV "BDAT 2\r\na\nBDAT 0 LAST\r\n", "220 250 250 250 550 550 ",
 	 "EHLO:a " LENV "BEGIN RESET "},
 	{HI ENV "BDAT 0 LAST\r\n", "220 250 250 250 250 ", "EHLO:a " LENV "BEGIN END[] "},
 	{HI "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "220 250 503 250 ", "EHLO:a "},
@@ -260,6 +264,15 @@ static const struct dialogue {
 	 "EHLO:a " LENV "BEGIN RESET "},
 	{HI ENV "BDAT x\r\nQUIT\r\n", "220 250 250 250 501 ",
 	 "EHLO:a " LENV "CLOSE:BDAT without a size "},
+	/* The octets behind what was meant as BDAT are no commands. */
+	{HI ENV "BDAT\t4\r\n" EVIL, "220 250 250 250 501 ",
+	 "EHLO:a " LENV "CLOSE:BDAT without a size "},
+	{HI ENV "bdatx 4\r\n" EVIL, "220 250 250 250 501 ",
+	 "EHLO:a " LENV "CLOSE:BDAT without a size "},
+	{HI ENV "BDAT 4 LAST X\r\n" EVIL, "220 250 250 250 501 ",
+	 "EHLO:a " LENV "CLOSE:BDAT without a size "},
+	{HI ENV "BDAT 4\r\n\r\n..BDAT\r\n" EVIL, "220 250 250 250 250 501 ",
+	 "EHLO:a " LENV "BEGIN CLOSE:BDAT without a size "},
 	/* Order. */
 	{ENV "DATA\r\n", "220 503 503 503 ", ""},
 	{HI "RCPT TO:<a@b.example>\r\n", "220 250 503 ", "EHLO:a "},
@@ -275,6 +288,18 @@ static const struct dialogue {
 	 "220 250 252 502 214 250 500 500 500 ", ""},
 	{"EHLO\r\nEHLO a b\r\nEHLO \xc3\xbc\r\nDATA x\r\n", "220 501 501 501 501 ", ""},
 	{"GET / HTTP/1.1\r\n", "220 554 ", "CLOSE:not SMTP "},
+	/* RFC 3030 section 2: chunks behind one that failed are discarded; they failed as it did.
+	 */
+	{HI ENV "BDAT 2\r\na\nBDAT 2\r\nxxBDAT 3 LAST\r\nxxxBDAT 1\r\nxNOOP\r\n",
+	 "220 250 250 250 550 550 550 503 250 ", "EHLO:a " LENV "BEGIN RESET "},
+	{HI ENV "BDAT 2\r\na\nRSET\r\nBDAT 2\r\nxxNOOP\r\n", "220 250 250 250 550 250 503 250 ",
+	 "EHLO:a " LENV "BEGIN RESET "},
+	{HI ENV "BDAT 2\r\na\n" ENV "BDAT 1 LAST\r\nx", "220 250 250 250 550 250 250 250 ",
+	 "EHLO:a " LENV "BEGIN RESET " LENV "BEGIN END[x\r\n] "},
+	/* A route that leads nowhere is no null path. */
+	{HI
+	 "MAIL FROM:<@a:>\r\nMAIL FROM:<@a.example,@b.example:>\r\nMAIL FROM:<@a:c@d.example>\r\n",
+	 "220 250 553 553 250 ", "EHLO:a MAIL:c@d.example "},
 	/* Parameters. */
 	{HI "MAIL FROM:<a@b.example> SIZE=52428800 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2B\r\n",
 	 "220 250 250 ", "EHLO:a MAIL:a@b.example "},
@@ -557,15 +582,21 @@ static void test_limits(void **state)
 	repeat(HI, "BDAT 1048596 LAST\r\n", 1, "", "250", on);
 }
 
-static void line_of(const char *start_text, size_t n, const char *code)
+static void line_of_end(const char *start_text, size_t n, const char *code,
+			enum smtp_server_end end)
 {
 	char *line = xmalloc(n + 1);
 
 	memset(line, 'x', n);
 	memcpy(line, start_text, strlen(start_text));
 	memcpy(line + n - 2, "\r\n", 3);
-	repeat(HI, line, 1, "", code, SMTP_SERVER_END_NOT_YET);
+	repeat(HI, line, 1, "", code, end);
 	free(line);
+}
+
+static void line_of(const char *start_text, size_t n, const char *code)
+{
+	line_of_end(start_text, n, code, SMTP_SERVER_END_NOT_YET);
 }
 
 static void test_lines(void **state)
@@ -577,6 +608,146 @@ static void test_lines(void **state)
 	line_of("MAIL FROM:<> FOO=", 2048, "555");
 	line_of("MAIL FROM:<> FOO=", 2049, "500");
 	line_of("NOOP ", 100000, "500");
+	/* What follows is the chunk, whatever its size was meant to be. */
+	line_of_end("BDAT 10 ", 513, "501", SMTP_SERVER_END_CHUNK_SYNTAX);
+	line_of_end("BDAT 10 ", 2048, "501", SMTP_SERVER_END_CHUNK_SYNTAX);
+	line_of_end("BDAT 10 ", 2049, "501", SMTP_SERVER_END_CHUNK_SYNTAX);
+	line_of_end("bdat 10 ", 100000, "501", SMTP_SERVER_END_CHUNK_SYNTAX);
+}
+
+/* The same where the line comes in parts: it ends the session as soon as it is too long. */
+static void test_long_chunk_line(void **state)
+{
+	(void)state;
+	defaults();
+	for (size_t step = 1; step <= 7; step++) {
+		struct span in = span_text(HI "BDAT 10 ");
+		struct caller c;
+
+		start(&c);
+		smtp_server_greet(c.s, NULL);
+		for (; in.n > 0; in = span_skip(in, step))
+			feed(&c, span_of(in.p, in.n < step ? in.n : step), 0, SIZE_MAX);
+		for (int i = 0; i < 2048; i++)
+			feed(&c, span_text(" "), 0, SIZE_MAX);
+		assert_int_equal(smtp_server_ended(c.s), SMTP_SERVER_END_CHUNK_SYNTAX);
+		stop(&c);
+	}
+	/* An answer to AUTH may begin like that. */
+	options_now.auth = true;
+	with_tls(HI "STARTTLS\r\n", HI "AUTH PLAIN\r\nBDATBDAT\r\nNOOP\r\n",
+		 "220 250 220 250 334 501 250 ", "EHLO:a STARTTLS EHLO:a ");
+}
+
+/* RFC 4954 section 6 */
+static void test_long_auth_lines(void **state)
+{
+	char *line = xmalloc(20001);
+
+	(void)state;
+	memset(line, 'A', 20000);
+	memcpy(line + 19998, "\r\n", 3);
+	for (int initial = 0; initial <= 1; initial++) {
+		struct caller c;
+
+		defaults();
+		options_now.auth = options_now.tls_from_start = true;
+		if (initial)
+			memcpy(line, "AUTH PLAIN ", 11);
+		start(&c);
+		smtp_server_greet(c.s, NULL);
+		feed(&c, span_text(initial ? HI : HI "AUTH PLAIN\r\n"), 0, SIZE_MAX);
+		feed(&c, span_text(line), 0, 1000);
+		feed(&c, span_text("NOOP\r\n"), 0, SIZE_MAX);
+		if (!said(&c, "\r\n500 5.5.6 line too long\r\n250 "))
+			fail_msg("%.*s", (int)c.out.n, (const char *)c.out.p);
+		stop(&c);
+	}
+	free(line);
+}
+
+/* Memory that moves leaves a copy behind, which nobody wipes. */
+static size_t secrets_moved;
+
+void *__real_xrealloc(void *p, size_t size);
+void *__wrap_xrealloc(void *p, size_t size);
+
+void *__wrap_xrealloc(void *p, size_t size)
+{
+	size_t n = p == NULL ? 0 : malloc_usable_size(p);
+
+	if (n > 0 && (memmem(p, n, "ssssssss", 8) != NULL || memmem(p, n, "c3Nzc3Nz", 8) != NULL))
+		secrets_moved++;
+	return __real_xrealloc(p, size);
+}
+
+static void expect_no_copy(const char *text, size_t step)
+{
+	struct span in = span_text(text);
+	struct caller c;
+
+	defaults();
+	options_now.auth = options_now.tls_from_start = true;
+	start(&c);
+	secrets_moved = 0;
+	smtp_server_greet(c.s, NULL);
+	/* As sessions come: what the caller holds is its own affair. */
+	for (; in.n > 0; in = span_skip(in, step))
+		feed(&c, span_of(in.p, in.n < step ? in.n : step), 0, SIZE_MAX);
+	assert_true(said(&c, "535 "));
+	assert_int_equal(secrets_moved, 0);
+	stop(&c);
+}
+
+static void test_secrets_do_not_move(void **state)
+{
+	char secret[4 * 100 + 1], plain[600], login[600];
+
+	(void)state;
+	for (size_t i = 0; i < 100; i++)
+		memcpy(secret + 4 * i, "c3Nz", 5); /* "sss" */
+	snprintf(plain, sizeof(plain), HI "AUTH PLAIN AGEA%s\r\n", secret);
+	snprintf(login, sizeof(login), HI "AUTH LOGIN\r\nYQ==\r\n%s\r\n", secret);
+	for (size_t step = 1; step <= 1000; step = step * 3 + 1) {
+		expect_no_copy(plain, step);
+		expect_no_copy(login, step);
+	}
+}
+
+/* The caller's 4xx is not the client's error. */
+static void test_refusals_for_now_are_no_errors(void **state)
+{
+	struct smtp_server_verdict full = {452, {4, 3, 1}, "full"};
+	char chunk[11 + 1024 + 1];
+	struct caller c;
+
+	(void)state;
+	defaults();
+	options_now.errors_max = 3;
+	start(&c);
+	smtp_server_greet(c.s, NULL);
+	feed(&c, span_text(HI), 0, SIZE_MAX);
+	for (int i = 0; i < 10; i++) {
+		feed(&c, span_text(ENV "DATA\r\nabc"), 0, SIZE_MAX);
+		smtp_server_refuse_message(c.s, &full);
+		feed(&c, span_text("\r\n.\r\n"), 0, SIZE_MAX);
+		assert_int_equal(smtp_server_ended(c.s), SMTP_SERVER_END_NOT_YET);
+	}
+	/* Nor are the chunks that were on their way, though not without end. */
+	feed(&c, span_text(ENV "BDAT 3\r\na\rb"), 0, SIZE_MAX);
+	for (int i = 0; i < 10; i++) {
+		feed(&c, span_text("BDAT 1\r\nx"), 0, SIZE_MAX);
+		assert_int_equal(smtp_server_ended(c.s), SMTP_SERVER_END_NOT_YET);
+	}
+	feed(&c, span_text("BDAT 100000000\r\n"), 0, SIZE_MAX);
+	assert_int_equal(smtp_server_ended(c.s), SMTP_SERVER_END_NOT_YET);
+	stop(&c);
+	options_now.size_max = 10;
+	memset(chunk, 'x', sizeof(chunk) - 1);
+	chunk[sizeof(chunk) - 1] = '\0';
+	memcpy(chunk, "BDAT 1024\r\n", 11);
+	repeat(HI ENV "BDAT 2\r\na\n", chunk, 1024, "", "550", SMTP_SERVER_END_NOT_YET);
+	repeat(HI ENV "BDAT 2\r\na\n", chunk, 1025, "", "421", SMTP_SERVER_END_ENDLESS);
 }
 
 static void test_caller_refuses(void **state)
@@ -601,7 +772,7 @@ static void test_caller_refuses(void **state)
 	c.refuse_begin = true;
 	feed(&c, span_text(ENV "BDAT 2\r\nxxBDAT 2 LAST\r\nxxNOOP\r\n"), 0, SIZE_MAX);
 	codes(&c.out, &got);
-	expect_buf("replies", span_text(""), &got, "250 250 452 503 250 ");
+	expect_buf("replies", span_text(""), &got, "250 250 452 452 250 ");
 	buf_done(&got);
 	stop(&c);
 }
@@ -621,6 +792,10 @@ int main(void)
 		cmocka_unit_test(test_waits),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_long_chunk_line),
+		cmocka_unit_test(test_long_auth_lines),
+		cmocka_unit_test(test_secrets_do_not_move),
+		cmocka_unit_test(test_refusals_for_now_are_no_errors),
 		cmocka_unit_test(test_caller_refuses),
 	};
 

@@ -65,7 +65,7 @@ void smtp_server_wipe(struct smtp_server *s)
 {
 	if (s->secret.p != NULL)
 		explicit_bzero(s->secret.p, s->secret.room);
-	buf_clear(&s->secret);
+	buf_done(&s->secret);
 	s->auth = (struct smtp_server_auth){0};
 }
 
@@ -82,19 +82,19 @@ static struct smtp_server_refusal refusal_of(const struct smtp_server_verdict *v
 	return r;
 }
 
-static void say_refusal(struct smtp_server *s, const struct smtp_server_verdict *v)
+/* A refusal for now is not the client's error. */
+void smtp_server_say_refusal(struct smtp_server *s, const struct smtp_server_refusal *r)
 {
-	struct smtp_server_refusal r = refusal_of(v);
 	char status[24];
 
-	snprintf(status, sizeof(status), "%u.%u.%u", r.status.class, r.status.subject,
-		 r.status.detail);
-	if (r.code == 421)
-		smtp_server_close(s, SMTP_SERVER_END_CALLER, 421, status, r.text);
-	else if (r.code >= 500)
-		smtp_server_reject(s, r.code, status, r.text);
+	snprintf(status, sizeof(status), "%u.%u.%u", r->status.class, r->status.subject,
+		 r->status.detail);
+	if (r->code == 421)
+		smtp_server_close(s, SMTP_SERVER_END_CALLER, 421, status, r->text);
+	else if (r->code >= 500)
+		smtp_server_reject(s, r->code, status, r->text);
 	else
-		smtp_server_say(s, r.code, status, r.text);
+		smtp_server_say(s, r->code, status, r->text);
 }
 
 static bool is_refusal(const struct smtp_server_verdict *v)
@@ -114,7 +114,7 @@ static void refused(struct smtp_server *s, enum smtp_server_kind kind,
 	if (kind == SMTP_SERVER_BEGIN || kind == SMTP_SERVER_END)
 		smtp_server_drop_tx(s);
 	s->sync = kind == SMTP_SERVER_BEGIN;
-	say_refusal(s, v);
+	smtp_server_say_refusal(s, &r);
 }
 
 static void accepted(struct smtp_server *s, enum smtp_server_kind kind, const char *text)
@@ -236,11 +236,13 @@ static void release_line(struct smtp_server *s)
 	buf_init(&s->line, SMTP_SERVER_LINE_MAX);
 }
 
-static void too_long(struct smtp_server *s)
+/* `auth`: an answer to 334, or AUTH with one. RFC 4954 section 6. */
+static void too_long(struct smtp_server *s, bool auth)
 {
 	if (s->state == SERVER_AUTH)
 		smtp_server_move(s, SERVER_COMMAND);
-	smtp_server_reject(s, 500, "5.5.2", "line too long");
+	smtp_server_wipe(s);
+	smtp_server_reject(s, 500, auth ? "5.5.6" : "5.5.2", "line too long");
 }
 
 static void bad_line_end(struct smtp_server *s)
@@ -258,7 +260,10 @@ static void whole_line(struct smtp_server *s, struct span line, bool more)
 		return;
 	}
 	if (line.n > smtp_server_line_limit(s, line)) {
-		too_long(s);
+		if (smtp_server_begins_chunk(s, line))
+			smtp_server_lost_chunk(s);
+		else
+			too_long(s, false);
 		return;
 	}
 	line.n -= 2;
@@ -277,9 +282,26 @@ static void overlong_line(struct smtp_server *s, struct span part, bool whole)
 		return;
 	s->overlong = s->over_cr = false;
 	if (cr)
-		too_long(s);
+		too_long(s, s->over_auth);
 	else
 		bad_line_end(s);
+}
+
+/* The line is about to be dropped: the first octets of it are all that is known. */
+static void begin_overlong(struct smtp_server *s, struct span part)
+{
+	uint8_t head[5];
+	size_t n = s->line.n < sizeof(head) ? s->line.n : sizeof(head);
+
+	memcpy(head, s->line.p != NULL ? s->line.p : part.p, n);
+	for (size_t i = 0; n < sizeof(head) && i < part.n; i++)
+		head[n++] = part.p[i];
+	s->overlong = true;
+	s->over_auth = s->state == SERVER_AUTH || span_is_nocase(span_of(head, n), "AUTH ");
+	s->over_cr = s->line.n > 0 && s->line.p[s->line.n - 1] == '\r';
+	release_line(s);
+	if (smtp_server_begins_chunk(s, span_of(head, n)))
+		smtp_server_lost_chunk(s);
 }
 
 static void read_line(struct smtp_server *s, struct span *in)
@@ -290,11 +312,10 @@ static void read_line(struct smtp_server *s, struct span *in)
 		s->in_tls && s->options.auth ? SMTP_SERVER_LINE_MAX : SMTP_SERVER_ENVELOPE_MAX;
 
 	*in = span_skip(*in, part.n);
-	if (!s->overlong && s->line.n + part.n > most) {
-		s->overlong = true;
-		s->over_cr = s->line.n > 0 && s->line.p[s->line.n - 1] == '\r';
-		release_line(s);
-	}
+	if (!s->overlong && s->line.n + part.n > most)
+		begin_overlong(s, part);
+	if (s->state == SERVER_CLOSED)
+		return;
 	if (s->overlong) {
 		overlong_line(s, part, lf != NULL);
 		return;
@@ -303,6 +324,9 @@ static void read_line(struct smtp_server *s, struct span *in)
 		whole_line(s, part, in->n > 0);
 		return;
 	}
+	/* It may be a password. */
+	if (most == SMTP_SERVER_LINE_MAX)
+		require(buf_reserve(&s->line, most - s->line.n) == 0);
 	require(buf_add(&s->line, part.p, part.n) == 0);
 	if (lf == NULL)
 		return;

@@ -18,6 +18,8 @@ static bool base64(struct span in, struct buf *out)
 
 	if (in.n % 4 != 0)
 		return false;
+	/* All that may ever come: what is in it never moves. */
+	require(buf_reserve(out, out->max - out->n) == 0);
 	while (padding < 2 && padding < in.n && in.p[in.n - 1 - padding] == '=')
 		padding++;
 	for (size_t i = 0; i < in.n; i += 4) {

@@ -216,6 +216,12 @@ static struct span verb_in(struct span line)
 	return span_of(line.p, n);
 }
 
+bool smtp_server_begins_chunk(const struct smtp_server *s, struct span line)
+{
+	return s->state == SERVER_COMMAND && line.n >= 4 &&
+	       span_is_nocase(span_of(line.p, 4), "BDAT");
+}
+
 size_t smtp_server_line_limit(const struct smtp_server *s, struct span line)
 {
 	const struct verb *verb = verb_of(verb_in(line));
@@ -230,7 +236,11 @@ void smtp_server_command(struct smtp_server *s, struct span line, bool more)
 	struct span name = verb_in(line);
 	const struct verb *verb = verb_of(name);
 
-	if (verb == NULL && is_http(name)) {
+	if (verb == NULL || verb->run != smtp_server_bdat_command)
+		s->failed.code = 0;
+	if (verb == NULL && smtp_server_begins_chunk(s, line)) {
+		smtp_server_lost_chunk(s);
+	} else if (verb == NULL && is_http(name)) {
 		smtp_server_close(s, SMTP_SERVER_END_NOT_SMTP, 554, "5.5.1", "this is SMTP");
 	} else if (verb == NULL) {
 		smtp_server_reject(s, 500, "5.5.1", "unknown command");

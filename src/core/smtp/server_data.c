@@ -151,15 +151,9 @@ static void answer_refused(struct smtp_server *s)
 {
 	struct smtp_server_refusal r = s->tx->refusal;
 	bool distrusted = s->tx->distrusted;
-	char status[24];
 
-	snprintf(status, sizeof(status), "%u.%u.%u", r.status.class, r.status.subject,
-		 r.status.detail);
 	smtp_server_drop_tx(s);
-	if (r.code == 421)
-		smtp_server_close(s, SMTP_SERVER_END_CALLER, 421, status, r.text);
-	else
-		smtp_server_reject(s, r.code, status, r.text);
+	smtp_server_say_refusal(s, &r);
 	/* CR CRLF "." CRLF holds a true end that some senders do not see: no command behind it. */
 	if (distrusted)
 		smtp_server_close(s, SMTP_SERVER_END_LINE_ENDS, 0, "", "");
@@ -247,11 +241,22 @@ static void chunk_is_taken(struct smtp_server *s)
 	char text[64];
 
 	smtp_server_move(s, SERVER_COMMAND);
-	if (s->chunk_stray) {
+	if (s->chunk_stray && s->failed.code != 0) {
+		struct smtp_server_refusal r = s->failed;
+		char status[24];
+
+		snprintf(status, sizeof(status), "%u.%u.%u", r.status.class, r.status.subject,
+			 r.status.detail);
+		smtp_server_say(s, r.code, status, r.text); /* one error, counted already */
+		if (s->chunk_last)
+			s->failed.code = 0;
+	} else if (s->chunk_stray) {
 		smtp_server_reject(s, 503, "5.5.1", "BDAT without an accepted recipient");
 	} else if (s->chunk_last) {
 		end_of_message(s);
 	} else if (tx->refusal.code != 0) {
+		s->failed = tx->refusal;
+		s->failed_octets = tx->wire;
 		answer_refused(s);
 	} else {
 		snprintf(text, sizeof(text), "%llu octets", (unsigned long long)s->chunk_size);
@@ -341,20 +346,40 @@ static bool chunk_argument(struct span rest, uint64_t *ret_size, bool *ret_last)
 	return !*ret_last || (span_is_nocase(word, "LAST") && !smtp_server_take_word(&rest, &word));
 }
 
+void smtp_server_lost_chunk(struct smtp_server *s)
+{
+	smtp_server_close(s, SMTP_SERVER_END_CHUNK_SYNTAX, 501, "5.5.4",
+			  "BDAT size [LAST]; closing, for the size is unknown");
+}
+
+/*
+ * A chunk that no transaction takes. Behind one that failed some more may be on their way, and the
+ * client must not read another answer from theirs (RFC 3030 section 2): they share its limit.
+ */
+static bool may_discard(struct smtp_server *s)
+{
+	uint64_t before = s->failed.code != 0 ? s->failed_octets : 0;
+
+	if (before > discard_limit(s) || s->chunk_size > discard_limit(s) - before) {
+		smtp_server_close(s, SMTP_SERVER_END_ENDLESS, 421, "4.7.0",
+				  "more chunks than are discarded");
+		return false;
+	}
+	s->failed_octets = before + s->chunk_size;
+	return true;
+}
+
 /* The octets follow at once, whatever the answer is: they are taken in any case. */
 void smtp_server_bdat_command(struct smtp_server *s, struct span rest)
 {
 	if (!chunk_argument(rest, &s->chunk_size, &s->chunk_last)) {
-		smtp_server_close(s, SMTP_SERVER_END_CHUNK_SYNTAX, 501, "5.5.4",
-				  "BDAT size [LAST]; closing, for the size is unknown");
+		smtp_server_lost_chunk(s);
 		return;
 	}
 	s->chunk_left = s->chunk_size;
 	s->chunk_stray = s->tx == NULL || s->tx->n_recipients == 0;
-	if (s->chunk_stray && s->chunk_size > discard_limit(s)) {
-		smtp_server_close(s, SMTP_SERVER_END_ENDLESS, 421, "4.7.0", "chunk too large");
+	if (s->chunk_stray && !may_discard(s))
 		return;
-	}
 	smtp_server_move(s, SERVER_CHUNK);
 	if (s->chunk_stray || s->tx->chunking)
 		return;

@@ -51,7 +51,10 @@ static struct span without_route(struct span path)
 	if (path.n == 0 || path.p[0] != '@')
 		return path;
 	colon = memchr(path.p, ':', path.n);
-	return colon == NULL ? path : span_skip(path, (size_t)(colon - path.p) + 1);
+	/* Nothing behind it is no null path; as it stands it is no address either. */
+	if (colon == NULL || colon == path.p + path.n - 1)
+		return path;
+	return span_skip(path, (size_t)(colon - path.p) + 1);
 }
 
 static bool is_ascii(struct span s)

@@ -65,6 +65,10 @@ struct smtp_server {
 	bool sync;              /* DATA was refused; its reply is not yet written */
 	struct buf line;        /* of a line that is not whole */
 	bool overlong, over_cr; /* the line is dropped up to its end; its last octet was CR */
+	bool over_auth;         /* that line is part of AUTH */
+	/* A chunk failed and its transaction is gone: how, until something else than BDAT comes. */
+	struct smtp_server_refusal failed;
+	uint64_t failed_octets; /* of the chunks behind it */
 	struct buf out;
 	struct smtp_server_tx *tx;
 	/* Of BDAT. */
@@ -89,6 +93,7 @@ void smtp_server_say(struct smtp_server *s, unsigned code, const char *status, c
 void smtp_server_reject(struct smtp_server *s, unsigned code, const char *status, const char *text);
 void smtp_server_close(struct smtp_server *s, enum smtp_server_end why, unsigned code,
 		       const char *status, const char *text);
+void smtp_server_say_refusal(struct smtp_server *s, const struct smtp_server_refusal *r);
 /* An event that awaits a verdict. */
 void smtp_server_ask(struct smtp_server *s, enum smtp_server_kind kind);
 void smtp_server_tell(struct smtp_server *s, enum smtp_server_kind kind);
@@ -97,6 +102,8 @@ void smtp_server_wipe(struct smtp_server *s); /* credentials */
 
 /* --- server_command.c: a whole line without its CRLF. `more`: input lies behind it. */
 void smtp_server_command(struct smtp_server *s, struct span line, bool more);
+/* What is meant as BDAT: octets follow it that are no commands. */
+bool smtp_server_begins_chunk(const struct smtp_server *s, struct span line);
 /* Octets with CRLF that this line may have. */
 size_t smtp_server_line_limit(const struct smtp_server *s, struct span line);
 void smtp_server_offer(struct smtp_server *s); /* the reply to EHLO or HELO */
@@ -113,7 +120,8 @@ void smtp_server_auth_line(struct smtp_server *s, struct span line);
 /* --- server_data.c */
 void smtp_server_data_command(struct smtp_server *s);
 void smtp_server_bdat_command(struct smtp_server *s, struct span rest);
-void smtp_server_begin(struct smtp_server *s); /* BEGIN was accepted */
+void smtp_server_lost_chunk(struct smtp_server *s); /* BDAT that cannot be read: closes */
+void smtp_server_begin(struct smtp_server *s);      /* BEGIN was accepted */
 void smtp_server_refuse_tx(struct smtp_server *s, const struct smtp_server_refusal *r, bool told);
 /* Takes from `in`; leaves an event, or has used it up, or has left the state. */
 void smtp_server_text(struct smtp_server *s, struct span *in);
