@@ -140,41 +140,57 @@ static void old_versions_are_refused(void **state)
 }
 
 /* RFC 9325 section 4.1, and 5.2: what has nothing better still gets TLS. */
-static void ciphers_of_tls12(void **state)
+static const struct {
+	int version;
+	const char *offered, *agreed; /* NULL: refused */
+} ciphers[] = {
+	{TLS1_2_VERSION,
+	 "AES128-SHA:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256:"
+	 "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256",
+	 "ECDHE-ECDSA-AES128-GCM-SHA256"},
+	{TLS1_2_VERSION, "AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-GCM-SHA384",
+	 "ECDHE-ECDSA-AES256-GCM-SHA384"},
+	{TLS1_2_VERSION, "AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-GCM-SHA384",
+	 "ECDHE-RSA-AES256-GCM-SHA384"},
+	{TLS1_2_VERSION, "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"},
+	{TLS1_2_VERSION, "AES128-SHA:ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES128-SHA"},
+	{TLS1_2_VERSION, "ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES256-SHA384"},
+	{TLS1_2_VERSION, "AES128-GCM-SHA256", "AES128-GCM-SHA256"},
+	{TLS1_2_VERSION, "AES256-SHA", "AES256-SHA"},
+	{TLS1_2_VERSION, "DHE-RSA-AES256-GCM-SHA384", NULL},
+	{TLS1_2_VERSION, "aNULL", NULL},
+	{TLS1_2_VERSION, "eNULL", NULL},
+	{TLS1_2_VERSION, "PSK-AES128-GCM-SHA256", NULL},
+	{TLS1_2_VERSION, "CAMELLIA256-SHA", NULL},
+	{TLS1_3_VERSION,
+	 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+	 "TLS_AES_128_GCM_SHA256"},
+	{TLS1_3_VERSION, "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"},
+	/* A client that has it first has no AES in hardware. */
+	{TLS1_3_VERSION, "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+	 "TLS_CHACHA20_POLY1305_SHA256"},
+};
+
+static void ciphers_in_our_order(void **state)
 {
-	static const struct {
-		const char *offered, *agreed; /* NULL: refused */
-	} rows[] = {
-		{"AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-GCM-SHA384",
-		 "ECDHE-ECDSA-AES256-GCM-SHA384"},
-		{"AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256",
-		 "ECDHE-RSA-AES128-GCM-SHA256"},
-		{"ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"},
-		{"AES128-SHA:ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES128-SHA"},
-		{"ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES256-SHA384"},
-		{"AES128-GCM-SHA256", "AES128-GCM-SHA256"},
-		{"AES256-SHA", "AES256-SHA"},
-		{"DHE-RSA-AES256-GCM-SHA384", NULL},
-		{"aNULL", NULL},
-		{"eNULL", NULL},
-		{"PSK-AES128-GCM-SHA256", NULL},
-		{"CAMELLIA256-SHA", NULL},
-	};
 	struct tls_server *s = server_of("leaf, rsa", false);
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct pair *p = pair_new(s, TLS1_2_VERSION);
-		char list[200];
+	for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
+		struct pair *p = pair_new(s, ciphers[i].version);
+		char list[300];
 
-		snprintf(list, sizeof(list), "%s:@SECLEVEL=0", rows[i].offered);
-		assert_int_equal(SSL_CTX_set_cipher_list(p->ctx, list), 1);
+		snprintf(list, sizeof(list), "%s:@SECLEVEL=0", ciphers[i].offered);
+		if (ciphers[i].version == TLS1_3_VERSION)
+			assert_int_equal(SSL_CTX_set_ciphersuites(p->ctx, ciphers[i].offered), 1);
+		else
+			assert_int_equal(SSL_CTX_set_cipher_list(p->ctx, list), 1);
 		pair_start(p, NAME);
-		if (rows[i].agreed == NULL) {
+		if (ciphers[i].agreed == NULL) {
 			expect_failure(p, "");
 		} else {
 			expect_done(p);
-			assert_string_equal(tls_conn_cipher(p->server), rows[i].agreed);
+			assert_string_equal(tls_conn_cipher(p->server), ciphers[i].agreed);
 		}
 		pair_free(p);
 	}
@@ -535,7 +551,7 @@ int main(void)
 		cmocka_unit_test(talks_both_ways),
 		cmocka_unit_test(tells_whether_it_is_drained),
 		cmocka_unit_test(old_versions_are_refused),
-		cmocka_unit_test(ciphers_of_tls12),
+		cmocka_unit_test(ciphers_in_our_order),
 		cmocka_unit_test(nothing_is_renegotiated),
 		cmocka_unit_test(nothing_is_resumed),
 		cmocka_unit_test(client_certificates),

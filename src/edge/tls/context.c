@@ -20,7 +20,7 @@ static const char strict_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE
 				     ":!aNULL:!eNULL:!PSK:!SRP:!aDSS:!CAMELLIA:!ARIA";
 static const char lax_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:HIGH:MEDIUM"
 				  ":!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!MD5:!PSK:!SRP";
-static const char tls13_ciphers[] =
+static const char suites[] =
 	"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
 static const char groups[] = "X25519:P-256:P-384:P-521:X448";
 static const char lax_signatures[] = TLS_SIGNATURES ":ECDSA+SHA1:RSA+SHA224:RSA+SHA1";
@@ -29,6 +29,7 @@ static const struct tls_settings strict = {
 	.version = TLS1_2_VERSION,
 	.level = 1,
 	.ciphers = strict_ciphers,
+	.suites = suites,
 	.signatures = TLS_SIGNATURES,
 };
 /* The lax one also takes servers without RFC 5746; nothing ever renegotiates. */
@@ -36,6 +37,7 @@ static const struct tls_settings lax = {
 	.version = TLS1_VERSION,
 	.level = 0,
 	.ciphers = lax_ciphers,
+	.suites = suites,
 	.signatures = lax_signatures,
 	.options = SSL_OP_LEGACY_SERVER_CONNECT,
 };
@@ -155,7 +157,7 @@ bool tls_configure(SSL_CTX *ctx, const struct tls_settings *t)
 	SSL_CTX_set_security_level(ctx, t->level);
 	return SSL_CTX_set_min_proto_version(ctx, t->version) == 1 &&
 	       SSL_CTX_set_max_proto_version(ctx, 0) == 1 &&
-	       SSL_CTX_set_ciphersuites(ctx, tls13_ciphers) == 1 &&
+	       SSL_CTX_set_ciphersuites(ctx, t->suites) == 1 &&
 	       SSL_CTX_set1_groups_list(ctx, groups) == 1 &&
 	       SSL_CTX_set1_sigalgs_list(ctx, t->signatures) == 1;
 }

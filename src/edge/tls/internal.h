@@ -12,9 +12,10 @@
 
 /* What a client's and a server's contexts differ in. */
 struct tls_settings {
-	int version; /* the lowest */
-	int level;   /* OpenSSL's security level */
-	const char *ciphers, *signatures;
+	int version;                  /* the lowest */
+	int level;                    /* OpenSSL's security level */
+	const char *ciphers, *suites; /* of TLS 1.2 and older, of TLS 1.3 */
+	const char *signatures;
 	uint64_t options; /* besides those that all have */
 };
 

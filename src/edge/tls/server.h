@@ -24,9 +24,11 @@
  * A client's certificate is asked for only with `ask_client_cert`; the client may have none, and
  * none is refused for its chain, names or dates: tls_conn_fingerprint says which it is.
  *
- * What a peer can make grow: a handshake holds up to 200 KiB (a ClientHello of OpenSSL's limit,
- * 131,396 octets, and its buffers), and TLS_CHAIN_MAX octets of a client's chain where one is asked
- * for. tls_conn_handshake reads a bounded number of octets a call; the caller limits the time.
+ * Memory, measured: 31 KiB for the certificates of a name; a connection 57 KiB during the handshake
+ * and 12 KiB after it, between records. A peer can make that 190 KiB by a ClientHello of OpenSSL's
+ * limit (131,396 octets), which it must send; with a client's certificate asked for, by a chain of
+ * TLS_CHAIN_MAX too. tls_conn_handshake reads a bounded number of octets a call; the caller limits
+ * the time.
  */
 #pragma once
 
