@@ -149,7 +149,10 @@ struct smtp_server;
 struct smtp_server *smtp_server_new(const struct smtp_server_options *o);
 void smtp_server_free(struct smtp_server *s); /* NULL is fine */
 
-/* The banner: NULL or an accepting verdict for 220; a refusal (554, 421) closes. Once, first. */
+/*
+ * The banner: NULL or an accepting verdict for 220; a refusal closes, so let it be 421: after 554
+ * RFC 5321 section 3.1 wants QUIT awaited. Once, first.
+ */
 void smtp_server_greet(struct smtp_server *s, const struct smtp_server_verdict *v);
 struct smtp_server_event smtp_server_next(struct smtp_server *s, struct span *in);
 /* For the event that awaits it. NULL accepts; END's `text`, if accepted, stands in the 250. */

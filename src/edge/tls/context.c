@@ -20,8 +20,9 @@ static const char strict_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE
 				     ":!aNULL:!eNULL:!PSK:!SRP:!aDSS:!CAMELLIA:!ARIA";
 static const char lax_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:HIGH:MEDIUM"
 				  ":!aNULL:!eNULL:!EXPORT:!LOW:!RC4:!MD5:!PSK:!SRP";
+/* SHA-256 first: its key schedule costs a server and a client a twelfth less (decision 0031). */
 static const char suites[] =
-	"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
+	"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 static const char groups[] = "X25519:P-256:P-384:P-521:X448";
 static const char lax_signatures[] = TLS_SIGNATURES ":ECDSA+SHA1:RSA+SHA224:RSA+SHA1";
 
