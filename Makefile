@@ -34,8 +34,7 @@ conformance: all
 	@tests/conformance/run
 
 crash: all
-	@$(BUILD)/tests/crash/crash_store kill 2000
-	@$(BUILD)/tests/crash/crash_store power $(CURDIR)/$(BUILD)/tests/crash/libdisk.so 5000
+	@tests/crash/run
 
 tester: all
 	@scripts/install-deps lab test

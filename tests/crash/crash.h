@@ -27,6 +27,7 @@ static inline uint8_t work_octet(const struct store_id *id, uint64_t at)
  */
 struct tally {
 	uint64_t stored, delivered, found;
+	uint64_t again; /* begun once more: the record of the first time was cut off */
 };
 int judge(const char *directory, const char *notes, size_t n_notes, struct tally *ret,
 	  struct err *e);

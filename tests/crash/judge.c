@@ -83,6 +83,7 @@ static void read_note(struct judge *j, const char *line)
 	} else {
 		unsigned bit = 1u << (rest[2] - '0');
 
+		j->tally.again += line[0] == 'd' && (k->asked & bit) != 0;
 		k->asked |= bit;
 		if (line[0] == 'D') {
 			k->delivered |= bit;

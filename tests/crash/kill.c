@@ -55,6 +55,7 @@ int kill_rounds(const char *program, unsigned rounds, unsigned seed)
 		if (i % ROUNDS_A_QUEUE == ROUNDS_A_QUEUE - 1 || i == rounds - 1) {
 			sum.stored += t.stored;
 			sum.delivered += t.delivered;
+			sum.again += t.again;
 			snprintf(command, sizeof(command), "rm -rf %s", top);
 			require(system(command) == 0);
 		}
@@ -64,9 +65,8 @@ int kill_rounds(const char *program, unsigned rounds, unsigned seed)
 			(size_t)sum.stored, rounds);
 		return 1;
 	}
-	printf("kill -9: %u rounds, %zu accepted, 0 lost, %zu parcels recorded as delivered, none "
-	       "of "
-	       "them back\n",
-	       rounds, (size_t)sum.stored, (size_t)sum.delivered);
+	printf("kill -9: %u rounds, %zu accepted, 0 lost, %zu deliveries recorded, %zu "
+	       "duplicates\n",
+	       rounds, (size_t)sum.stored, (size_t)sum.delivered, (size_t)sum.again);
 	return 0;
 }
