@@ -181,6 +181,9 @@ domain or delivery did not end as it should is no result.
   many handshakes there were in all; CPU beside a run over a hundredth of them, memory beside one over a tenth:
   up to 2,000 domains are in flight, and memory grows until so many are. Of the CPU, `policy -` on the same
   names has the resolver's share.
+- **queue**: `edge/store` alone: messages of {OCTETS} octets from 100 sessions, each of which waits until its
+  message is on the disk (fsync); **in and out again** claims them too and records a delivery. The peer is one
+  session, one row with the same octets and one commit each, `synchronous=FULL` likewise.
 
 ## To repeat it
 
