@@ -20,8 +20,8 @@ def test_bench_runs(tmp_path: Path) -> None:
         pytest.skip(f"no {BUILD}/bench: build first")
     done = subprocess.run(["/usr/bin/python3", str(HOME / "bench/run"), "--domains", "20", "--rounds",
                            "1", "--in-flight", "5", "--memory-in-flight", "10", "--shared",
-                           "500", "--shared-hosts", "5", "--queued", "500", "--build", str(BUILD),
-                           "--out", str(tmp_path)],
+                           "500", "--shared-hosts", "5", "--queued", "500", "--messages", "100",
+                           "--build", str(BUILD), "--out", str(tmp_path)],
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads((tmp_path / "performance.json").read_text())}
