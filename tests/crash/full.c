@@ -259,6 +259,23 @@ static int go_on(struct full *f)
 	return 0;
 }
 
+/* A restart on the disk as it is: with a reserve it works, else there may be no room for it. */
+static int restart(struct full *f, const struct store_options *o)
+{
+	struct err e = {.code = 0};
+	int r;
+
+	store_close(f->store);
+	f->store = NULL;
+	f->n_parcels = 0; /* the leases ended with it */
+	r = store_open(o, f->loop, &f->store, &e);
+	if (r == 0)
+		return 0;
+	if (o->reserve > 0 || !is_refusal(r) || strstr(e.text, f->queue) == NULL)
+		return say(f, e.text, r);
+	return 0;
+}
+
 static int mount_disk(struct full *f, size_t kib)
 {
 	char options[40], command[140];
@@ -274,7 +291,7 @@ static int mount_disk(struct full *f, size_t kib)
 	return 0;
 }
 
-static int one_round(struct full *f, size_t reserve)
+static int one_round(struct full *f, size_t reserve, bool again)
 {
 	/* With a reserve and without. */
 	struct store_options o = {.directory = f->queue, .reserve = reserve};
@@ -297,11 +314,15 @@ static int one_round(struct full *f, size_t reserve)
 		r = say(f, "a result that found no room in the reserve", 0);
 	if (r == 0 && !store_stats(f->store).broken)
 		r = look_at_files(f);
+	if (r == 0 && again)
+		r = restart(f, &o);
 	snprintf(ballast, sizeof(ballast), "%s/ballast", f->disk);
 	unlink(ballast);
 	/* And what was refused is as large as what was there: room for that too. */
 	snprintf(options, sizeof(options), "size=64m");
 	require(mount("none", f->disk, "tmpfs", MS_REMOUNT, options) == 0);
+	if (r == 0 && f->store == NULL && store_open(&o, f->loop, &f->store, &e) < 0)
+		r = say(f, e.text, e.code);
 	r = r < 0 ? r : go_on(f);
 	f->store = store_close(f->store);
 	f->loop = io_loop_free(f->loop);
@@ -359,7 +380,7 @@ int full_rounds(unsigned rounds, unsigned seed)
 	snprintf(f.notes, sizeof(f.notes), "%s/notes", f.top);
 	require(mkdir(f.disk, 0700) == 0);
 	for (unsigned i = 0; i < rounds && r == 0; i++)
-		r = one_round(&f, i % 2 == 0 ? RESERVE : 0);
+		r = one_round(&f, i % 2 == 0 ? RESERVE : 0, i % 4 >= 2);
 	snprintf(command, sizeof(command), "rm -rf %s", f.top);
 	require(system(command) == 0);
 	free(f.letters);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "edge/io/log.h"
 #include "edge/store/store.h"
 
 #define T0 usec_seconds(1700000000)
@@ -219,6 +220,34 @@ static void a_failed_fsync_ends_the_writer_until_it_is_checked(void **state)
 	assert_int_equal(count(w), 2);
 }
 
+/* Somebody must hear of it, once, and when it is over. */
+static void a_breakdown_is_in_the_log(void **state)
+{
+	struct world *w = *state;
+	FILE *log = tmpfile();
+	int old = dup(STDERR_FILENO);
+	char text[4096] = "";
+
+	require(log != NULL && dup2(fileno(log), STDERR_FILENO) >= 0);
+	io_log_set_level(IO_LOG_INFO);
+	fsync_fails = true;
+	assert_int_equal(put(w, 1, 4000), -EIO);
+	usleep(2100 * 1000);
+	assert_int_equal(put(w, 2, 4000), -EIO);
+	fsync_fails = false;
+	usleep(2100 * 1000);
+	assert_int_equal(put(w, 3, 4000), 0);
+	require(dup2(old, STDERR_FILENO) >= 0);
+	close(old);
+	rewind(log);
+	require(fread(text, 1, sizeof(text) - 1, log) > 0);
+	fclose(log);
+	assert_non_null(strstr(text, "event=queue_broken"));
+	assert_non_null(strstr(text, w->directory));
+	assert_non_null(strstr(text, "disk I/O error"));
+	assert_non_null(strstr(text, "event=queue_checked"));
+}
+
 static void a_failed_fsync_of_a_large_body_is_said(void **state)
 {
 	struct world *w = *state;
@@ -415,6 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(a_full_disk_is_said_and_passes),
 		WITH_STORE(a_failed_fsync_ends_the_writer_until_it_is_checked),
+		WITH_STORE(a_breakdown_is_in_the_log),
 		WITH_STORE(a_failed_fsync_of_a_large_body_is_said),
 		WITH_STORE(the_reserve_is_for_results),
 		WITH_STORE(what_is_refused_leaves_no_file),

@@ -153,7 +153,8 @@ uint64_t store_reading_size(const struct store_reading *r)
 
 struct span store_reading_at(const struct store_reading *r, uint64_t offset)
 {
-	if (offset < r->offset || offset >= r->offset + r->n)
+	/* While a fetch runs the window is the reader's. */
+	if (r->ticket != 0 || offset < r->offset || offset >= r->offset + r->n)
 		return span_of(NULL, 0);
 	return span_of(r->window + (offset - r->offset), r->n - (size_t)(offset - r->offset));
 }

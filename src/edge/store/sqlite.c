@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "edge/io/log.h"
 #include "edge/store/sqlite_engine.h"
 
 enum {
@@ -424,11 +425,26 @@ int store_sqlite_open(const struct store_options *o, struct store_engine **ret, 
 
 /* -------- one transaction for many */
 
-/* Nothing that this connection believes is trusted after an I/O error: see reopen. */
-static void break_down(struct store_engine *e)
+/* Of the day's time nothing must depend: it may be set back. */
+static usec_t monotonic(void)
 {
+	struct timespec t;
+
+	require(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+	return usec_seconds(t.tv_sec) + t.tv_nsec / 1000;
+}
+
+/* Nothing that this connection believes is trusted after an I/O error: see reopen. */
+static void break_down(struct store_engine *e, const char *why)
+{
+	/* Once for each reason, not at every try. */
+	if (strcmp(e->why, why) != 0) {
+		snprintf(e->why, sizeof(e->why), "%s", why);
+		IO_LOG(IO_LOG_ERROR, NULL, "queue_broken", {"directory", e->directory},
+		       {"why", e->why});
+	}
 	atomic_store(&e->broken, true);
-	e->retry_at = usec_add(io_unix_now(), usec_seconds(RETRY_SECONDS));
+	e->retry_at = usec_add(monotonic(), usec_seconds(RETRY_SECONDS));
 }
 
 static void undo(struct store_engine *e)
@@ -438,7 +454,7 @@ static void undo(struct store_engine *e)
 	/* Some errors have rolled back already. */
 	if (!sqlite3_get_autocommit(e->db) &&
 	    sqlite3_exec(e->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
-		break_down(e);
+		break_down(e, sqlite3_errmsg(e->db));
 }
 
 static size_t save_leases(struct store_engine *e, struct store_lease **ret)
@@ -484,31 +500,36 @@ static void settle_doubts(struct store_engine *e)
  */
 static int reopen(struct store_engine *e)
 {
+	struct err err = {.text = ""};
 	int r;
 
 	if (e->leases == NULL)
 		e->n_leases = save_leases(e, &e->leases);
 	close_writer(e);
 	e->error = 0;
-	r = open_writer(e, NULL);
+	r = open_writer(e, &err);
 	if (r == 0 && sqlite3_wal_checkpoint_v2(e->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
 						NULL) != SQLITE_OK)
-		r = -EIO;
+		r = fail(&err, e->db, e->directory, "log");
 	if (r == 0 && number(e->db, "SELECT count(*) FROM pragma_quick_check(1)"
 				    " WHERE quick_check<>'ok'") != 0)
-		r = -EIO;
+		r = err_set(&err, -EIO, "queue in %s: the database is damaged", e->directory);
 	for (size_t i = 0; r == 0 && i < e->n_leases; i++) {
 		const struct store_lease *l = &e->leases[i];
 
 		store_sql_run(e, SQL_LEASE_ADD, "iiii", l->parcel, l->hop, l->fence, l->until);
 		r = e->error;
+		if (r < 0)
+			fail(&err, e->db, e->directory, "leases");
 	}
 	if (r < 0) {
-		break_down(e);
+		break_down(e, err.text);
 		return r;
 	}
 	free(TAKE(e->leases));
 	settle_doubts(e);
+	e->why[0] = '\0';
+	IO_LOG(IO_LOG_WARNING, NULL, "queue_checked", {"directory", e->directory});
 	atomic_store(&e->broken, false);
 	return 0;
 }
@@ -516,6 +537,8 @@ static int reopen(struct store_engine *e)
 /* The result of all is set; what was done is on the disk or undone. 0, or why all was undone. */
 static int transact(struct store_engine *e, struct store_op *first, const struct store_op *end)
 {
+	char why[sizeof(e->why)];
+
 	e->error = 0;
 	store_sql_run(e, SQL_BEGIN, "");
 	for (struct store_op *op = first; op != end && e->error == 0; op = op->next) {
@@ -530,9 +553,10 @@ static int transact(struct store_engine *e, struct store_op *first, const struct
 		atomic_fetch_add(&e->groups, 1);
 		return 0;
 	}
+	snprintf(why, sizeof(why), "%s", sqlite3_errmsg(e->db));
 	undo(e);
 	if (e->error != -ENOSPC)
-		break_down(e);
+		break_down(e, why);
 	return e->error;
 }
 
@@ -552,10 +576,10 @@ static void drop_files(struct store_engine *e, struct store_op *first, bool trie
 	for (struct store_op *op = first; op != NULL; op = op->next) {
 		if (op->result >= 0 || op->bytes.file == NULL)
 			continue;
-		if (tried && op->result == -EIO && e->n_doubtful < STORE_GROUP_MAX)
-			e->doubtful[e->n_doubtful++] = op->bytes.file->name;
-		else
+		if (!tried || op->result != -EIO)
 			unlinkat(e->large, op->bytes.file->name.text, 0);
+		else if (e->n_doubtful < STORE_GROUP_MAX) /* always: reopen() empties it */
+			e->doubtful[e->n_doubtful++] = op->bytes.file->name;
 	}
 }
 
@@ -596,7 +620,7 @@ struct store_op *store_sqlite_write(struct store_engine *e, struct store_op **li
 {
 	struct store_op *first = cut_group(list);
 
-	if (atomic_load(&e->broken) && (io_unix_now() < e->retry_at || reopen(e) < 0)) {
+	if (atomic_load(&e->broken) && (monotonic() < e->retry_at || reopen(e) < 0)) {
 		for (struct store_op *op = first; op != NULL; op = op->next)
 			refuse(op, -EIO);
 		drop_files(e, first, false);
@@ -636,7 +660,7 @@ void store_sqlite_tidy(struct store_engine *e)
 	if (r == SQLITE_OK && number(e->db, "PRAGMA freelist_count") > FREE_PAGES)
 		r = give_back(e);
 	if (r != SQLITE_OK && (r & 0xff) != SQLITE_BUSY && (r & 0xff) != SQLITE_FULL)
-		break_down(e);
+		break_down(e, sqlite3_errmsg(e->db));
 }
 
 struct store_stats store_sqlite_stats(const struct store_engine *e)

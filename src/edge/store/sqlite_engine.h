@@ -65,7 +65,8 @@ struct store_engine {
 	bool scarce;                /* less than the reserve is free: no new messages */
 	struct store_lease *leases; /* copies that outlive a broken connection */
 	size_t n_leases;
-	usec_t retry_at; /* broken: reopened from then on */
+	usec_t retry_at; /* broken: reopened from then on, CLOCK_MONOTONIC */
+	char why[200];   /* it broke down last, as the log says; "": it has not */
 	/* Body files whose rows may have been committed when the writer broke down. */
 	struct store_id doubtful[STORE_GROUP_MAX];
 	size_t n_doubtful;

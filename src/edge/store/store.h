@@ -229,7 +229,7 @@ uint64_t store_complete(struct store *s, const struct store_completion *c,
 typedef void store_body_fn(void *arg, int result, struct store_reading *r);
 uint64_t store_body_open(struct store *s, uint64_t key, store_body_fn *fn, void *arg);
 uint64_t store_reading_size(const struct store_reading *r);
-/* What is at hand from `offset`; empty: fetch it. Valid until the next fetch. */
+/* What is at hand from `offset`; empty: fetch it, or one runs. Valid until the next fetch. */
 struct span store_reading_at(const struct store_reading *r, uint64_t offset);
 /* Brings octets from `offset` to hand. One at a time. */
 uint64_t store_body_read(struct store_reading *r, uint64_t offset, store_done_fn *fn, void *arg);
