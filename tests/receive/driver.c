@@ -20,6 +20,7 @@
 #include "base/js.h"
 #include "edge/io/log.h"
 #include "edge/io/read.h"
+#include "edge/dns/resolver.h"
 #include "edge/tls/server.h"
 #include "jobs/receive/receive.h"
 
@@ -116,9 +117,19 @@ static struct receive_domain domain_read(const struct js *j)
 							      : RECEIVE_VERIFY_NONE,
 	};
 	const char *list = js_text(js_get(j, "recipients"));
+	const struct js *behind = js_get(j, "behind");
 	struct receive_list *l;
 	struct err e;
 
+	if (behind != NULL) /* an address or a path, no DNS here */
+		d.behind = (struct receive_behind){
+			.hop = DANE_HOP_ADDRESS,
+			.name = js_text(js_get(behind, "address")),
+			.port = (uint16_t)js_int(js_get(behind, "port"), 25),
+			.lmtp = js_bool(js_get(behind, "lmtp"), false),
+			.tls = (enum receive_behind_tls)js_int(js_get(behind, "tls"),
+							       RECEIVE_BEHIND_MAY),
+		};
 	if (list != NULL) {
 		if (receive_list_parse(span_text(list), d.name, &l, &e) < 0)
 			die("recipients", e.text);
@@ -454,6 +465,8 @@ int main(int argc, char **argv)
 {
 	struct store_options options = {.directory = argc > 1 ? argv[1] : NULL};
 	struct receive_env env = {.stored = on_message, .rules_unused = rules_free};
+	struct dns_config dns = {.timeout = USEC_PER_SEC};
+	struct arena names = {0};
 	const struct receive_rules *rules;
 	struct js *ports = js_object();
 	struct io_watch *watch;
@@ -470,6 +483,11 @@ int main(int argc, char **argv)
 		die(argv[1], e.text);
 	env.store = store;
 	env.spool = argv[1];
+	env.resolver = dns_resolver_new(loop, &dns, &e);
+	env.tls = tls_context_new(&e);
+	if (env.resolver == NULL || env.tls == NULL ||
+	    mail_domain_parse(&names, span_text("mx.example.org"), &env.helo, &e) < 0)
+		die("resolver", e.text);
 	rules = rules_read(argv[2]);
 	receive = receive_new(&env, rules);
 	listen_all(rules, ports);
@@ -481,6 +499,9 @@ int main(int argc, char **argv)
 	buf_done(&input);
 	buf_done(&body);
 	store_close(store);
+	dns_resolver_free(env.resolver);
+	tls_context_free(env.tls);
+	arena_done(&names);
 	io_loop_free(loop);
 	return 0;
 }

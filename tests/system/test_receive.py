@@ -20,6 +20,7 @@ import pytest
 
 from lab import certs
 from lab.pytest_plugin import wait_until
+from lab.smtp_server import Smtp, SmtpServer, Tls
 from receiver import DRIVER, Client, Receiver
 
 SEC = 1000000
@@ -273,6 +274,149 @@ def test_hashing_does_not_stop_others(tmp_path: Path) -> None:
             c(b"EHLO c")
             c.raw(plain(b"", b"anna", b"secret") + b"\r\n")
         assert wait_until(lambda: r.stats()["open"] == 1)
+
+
+# --- the server behind is asked ---------------------------------------------------------------
+
+ANSWERS = {"RCPT": "250 2.1.5 yes", "RCPT:no@example.org": "550 5.1.1 not here",
+           "RCPT:full@example.org": "554 5.2.1 disabled",
+           "RCPT:later@example.org": "450 4.2.0 not now"}
+
+
+def behind(tmp_path: Path, address: str = "127.0.0.9", **how: Any) -> SmtpServer:
+    return SmtpServer([address], Smtp(**{"replies": ANSWERS, **how}), tmp_path / "behind.log")
+
+
+def asks(**how: Any) -> list[dict[str, Any]]:
+    return [{"name": "example.org", "verify": True,
+             "behind": {"address": "127.0.0.9", **how}}]
+
+
+def asked(server: SmtpServer) -> list[str]:
+    return [c for s in server.sessions for c in s.commands if c.partition(":")[2].startswith("RCPT")
+            or c.startswith("RCPT")]
+
+
+def test_verify(tmp_path: Path) -> None:
+    with Receiver(tmp_path, domains=asks()) as r, r.connect() as c:
+        server = behind(tmp_path)
+        server.start()
+        try:
+            for _ in range(2):
+                assert c.code(b"EHLO c") == c.code(b"MAIL FROM:<a@sender.example>") == 250
+                assert c(b"RCPT TO:<yes@example.org>").startswith(b"250")
+                assert c(b"RCPT TO:<no@example.org>").startswith(b"550 5.1.1")
+                assert c(b"RCPT TO:<full@example.org>").startswith(b"550 5.2.1")
+                assert c(b"RCPT TO:<later@example.org>").startswith(b"451 4.3.0")
+                assert c(b'RCPT TO:<"YES"@Example.ORG.>').startswith(b"250")  # the same one
+                assert c.code(b"RCPT TO:<postmaster>") == 250  # not asked
+                assert c.code(b"RCPT TO:<a@other.example>") == 550  # not asked
+                assert c.code(b"RCPT TO:<a%other.example@example.org>") == 550
+            assert c.code(b"DATA") == 354 and c.code(b"x\r\n.") == 250
+            # Each once; nothing was sent there, and from nobody.
+            commands = [c for s in server.sessions for c in s.commands]
+            assert len(asked(server)) == 4, commands
+            assert not [c for c in commands if "DATA" in c or "BDAT" in c]
+            assert {c for c in commands if "MAIL" in c} and \
+                all("FROM:<>" in c for c in commands if "MAIL" in c)
+            assert len(r.queue()[0]["recipients"]) == 3
+            # New rules, new questions.
+            r.reload()
+            with r.connect() as again:
+                assert again.envelope(b"yes@example.org") == [250] * 3
+            assert len(asked(server)) == 5
+            # A list takes the place of the question.
+            r.config["domains"][0]["recipients"] = "listed\n"
+            r.reload()
+            with r.connect() as again:
+                assert again.envelope(b"listed@example.org", b"yes@example.org") == \
+                    [250, 250, 250, 550]
+            assert len(asked(server)) == 5
+        finally:
+            server.stop()
+
+
+def test_verify_pipelined_and_many(tmp_path: Path) -> None:
+    """Answers come in order, each to its own recipient; sessions share a question."""
+    with Receiver(tmp_path, domains=asks()) as r:
+        server = behind(tmp_path)
+        server.start()
+        try:
+            with r.connect() as c:
+                names = [b"no", b"a1", b"no", b"a2", b"full", b"later"] * 3
+                c.raw(b"EHLO c\r\nMAIL FROM:<a@b.example>\r\n" +
+                      b"".join(b"RCPT TO:<" + n + b"@example.org>\r\n" for n in names) +
+                      b"DATA\r\n")
+                got = [int(c.reply()[:3]) for _ in range(2 + len(names) + 1)]
+                assert got == [250, 250] + [550, 250, 550, 250, 550, 451] * 3 + [354]
+                assert c.code(b"x\r\n.") == 250
+            clients = [r.connect() for _ in range(30)]
+            before = len(asked(server))
+            for c in clients:
+                c.raw(b"EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<new@example.org>\r\n")
+            for c in clients:
+                assert [int(c.reply()[:3]) for _ in range(3)] == [250] * 3
+                c.socket.close()
+            assert len(asked(server)) - before == 1
+        finally:
+            server.stop()
+
+
+def test_verify_when_the_server_is_away(tmp_path: Path) -> None:
+    """No answer is 451, and not asked for again at once; one that is known stands."""
+    with Receiver(tmp_path, domains=asks()) as r, r.connect() as c:
+        c.envelope()  # x@example.org
+        assert r.stats()["refused"] == {"verify": 1}
+        server = behind(tmp_path)
+        server.start()
+        assert c.code(b"RCPT TO:<x@example.org>") == 451  # within ten seconds
+        assert c.code(b"RCPT TO:<y@example.org>") == 250
+        server.stop()
+        assert c.code(b"RCPT TO:<y@example.org>") == 250
+        assert c.code(b"RCPT TO:<z@example.org>") == 451
+        # Greylisting, a refused MAIL and a broken server say nothing of the recipient.
+        for number, how in enumerate(({"connect": "554 5.7.1 go away"},
+                                      {"MAIL": "550 5.7.1 no bounces here"},
+                                      {"EHLO": "421 4.3.2 busy"}, {"RCPT": "451 4.7.1 greylisted"},
+                                      {"RCPT": b"what\r\n"})):
+            server = behind(tmp_path, replies=how)
+            server.start()
+            assert c.code(b"RCPT TO:<u%d@example.org>" % number) == 451, how
+            server.stop()
+
+
+def test_verify_goes_over_tls(tmp_path: Path) -> None:
+    """The policy of the domain holds for the question as for the mail."""
+    cert = certs.self_signed("behind.example").write(tmp_path / "behind.pem")
+    encrypt = 2
+    with Receiver(tmp_path, domains=asks(tls=encrypt)) as r, r.connect() as c:
+        for tls, code in ((None, 451), (Tls((cert,)), 250)):
+            server = behind(tmp_path, tls=tls)
+            server.start()
+            assert c.envelope(b"u%d@example.org" % code)[2] == code
+            commands = [c for s in server.sessions for c in s.commands]
+            server.stop()
+            assert all(c.startswith("tls:") for c in commands
+                       if "RCPT" in c or "MAIL" in c), commands
+
+
+def test_client_that_goes_while_it_is_asked(tmp_path: Path) -> None:
+    with Receiver(tmp_path, domains=asks()) as r:
+        server = behind(tmp_path, hang_at="RCPT")
+        server.start()
+        for _ in range(3):
+            with r.connect() as c:
+                c.raw(b"EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@example.org>\r\n")
+                c.reply()
+                time.sleep(0.1)
+        with r.connect() as c:  # and at the end of all while it is asked
+            c.raw(b"EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@example.org>\r\n")
+            assert c.reply()
+            time.sleep(0.1)
+            assert r.child.stdin
+            r.child.stdin.close()
+            assert r.child.wait(10) == 0
+        server.stop()
 
 
 # --- TLS ---------------------------------------------------------------------------------------
@@ -715,6 +859,8 @@ def test_reload(tmp_path: Path) -> None:
         r.reload()
         with r.connect("second") as c:
             assert c.envelope(b"anna@example.net") == [250] * 3
+        with pytest.raises(ConnectionRefusedError):
+            r.connect("mx")
         assert len(r.queue()) == 1
 
 

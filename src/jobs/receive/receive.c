@@ -16,6 +16,7 @@ struct receive_socket {
 	struct receive *receive;
 	size_t listener; /* index into the rules that hold now */
 	char *name;
+	int fd;
 	struct io_listener *io;
 };
 
@@ -56,6 +57,7 @@ static void close_socket(struct receive_socket **at)
 
 	*at = socket->next;
 	io_listener_free(socket->io);
+	close(socket->fd);
 	free(socket->name);
 	free(socket);
 }
@@ -192,6 +194,7 @@ int receive_listen(struct receive *r, size_t listener, int fd, struct err *e)
 
 	require(listener < r->snapshot->rules->n_listeners);
 	socket->receive = r;
+	socket->fd = fd;
 	socket->listener = listener;
 	socket->name = xstrdup(r->snapshot->rules->listeners[listener].name);
 	socket->io = io_listener_new(r->env.loop, fd, on_connection, socket, e);
@@ -223,7 +226,7 @@ struct receive *receive_new(const struct receive_env *env, const struct receive_
 	r->snapshot = snapshot_new(rules);
 	r->clients = receive_clients_new(secret);
 	r->passwords = password_checker_new(env->loop);
-	r->verifier = receive_verifier_new(r);
+	r->verifier = receive_verifier_new(&r->env);
 	r->clock = io_timer_new(env->loop, on_second, r);
 	r->random_at = sizeof(r->random);
 	return r;

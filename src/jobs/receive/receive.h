@@ -26,8 +26,10 @@
 #pragma once
 
 #include "base/err.h"
+#include "edge/dns/resolver.h"
 #include "edge/io/loop.h"
 #include "edge/store/store.h"
+#include "edge/tls/context.h"
 #include "jobs/receive/rules.h"
 
 enum {
@@ -36,16 +38,14 @@ enum {
 	RECEIVE_ENVELOPES_MAX = 512 * 1024 * 1024,
 };
 
-/*
- * What a domain's server says of a recipient: `code` 0 yes, 4xx not known now, 5xx no. `text` lives
- * until the callback returns.
- */
-typedef void receive_verified_fn(void *arg, const struct smtp_server_verdict *v);
-
 struct receive_env {
 	struct io_loop *loop;
 	struct store *store;
 	const char *spool; /* directory whose file system must keep limits.free_space; or NULL */
+	/* For recipients that the server behind is asked about; NULL: none is. */
+	struct dns_resolver *resolver;
+	struct tls_context *tls;
+	struct mail_domain helo;
 	/* Something is in the queue. */
 	void (*stored)(void *arg);
 	/* Nobody uses this snapshot any more; it was handed in once. */
@@ -63,14 +63,17 @@ struct receive *receive_new(const struct receive_env *env, const struct receive_
  */
 struct receive *receive_free(struct receive *r);
 
-/* Accepts from a listening socket, which stays the caller's. `listener`: index into the rules. */
+/*
+ * Takes a socket over that listens, also when it fails. `listener`: index into the rules. One
+ * listener may have several sockets.
+ */
 int receive_listen(struct receive *r, size_t listener, int fd, struct err *e) _mustcheck_;
 /* A connection that stands: what the listener does with each. `peer`: its address, "" for none. */
 void receive_accept(struct receive *r, size_t listener, int fd, const char *peer);
 
 /*
  * New sessions get these. A socket goes on with the listener of its name; one whose name is gone
- * is let go (its owner may close it then), those that are new are the caller's to hand in.
+ * is closed, those that are new are the caller's to open.
  */
 void receive_set_rules(struct receive *r, const struct receive_rules *rules);
 bool receive_has_socket(const struct receive *r, const char *listener_name);

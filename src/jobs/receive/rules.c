@@ -131,7 +131,8 @@ static struct smtp_server_verdict own_domain(const struct receive_domain *d, boo
 	if (d->recipients != NULL && !receive_list_has(d->recipients, local) &&
 	    !is_postmaster(local))
 		return (struct smtp_server_verdict){550, {5, 1, 1}, "no such recipient"};
-	*ret_verify = d->verify == RECEIVE_VERIFY_RECIPIENTS && d->recipients == NULL;
+	*ret_verify = d->verify == RECEIVE_VERIFY_RECIPIENTS && d->recipients == NULL &&
+		      d->behind.name != NULL;
 	return yes;
 }
 

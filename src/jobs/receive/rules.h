@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/when.h"
+#include "core/dane/decision.h"
 #include "core/smtp/server.h"
 #include "jobs/receive/list.h"
 #include "jobs/receive/passwords.h"
@@ -74,10 +75,28 @@ enum receive_verify {
 	RECEIVE_VERIFY_RECIPIENTS, /* the server behind is asked */
 };
 
+enum receive_behind_tls {
+	RECEIVE_BEHIND_CLEAR,
+	RECEIVE_BEHIND_MAY,
+	RECEIVE_BEHIND_ENCRYPT, /* TLS or not at all; the certificate is not judged */
+	RECEIVE_BEHIND_DANE,
+	RECEIVE_BEHIND_DANE_ONLY,
+};
+
+/* The server behind a domain: where recipients are verified. */
+struct receive_behind {
+	enum dane_hop hop; /* by MX, host, address (or the path of a Unix socket) */
+	const char *name;  /* NULL: not known, nothing is verified */
+	uint16_t port;
+	bool lmtp;
+	enum receive_behind_tls tls;
+};
+
 struct receive_domain {
 	const char *name;                      /* lower case, A-labels */
 	const struct receive_list *recipients; /* NULL: no list */
-	enum receive_verify verify;            /* for what a list does not name */
+	enum receive_verify verify;            /* where there is no list */
+	struct receive_behind behind;
 };
 
 /* 0 in a limit of number means none of it is allowed, but where it says otherwise. */
