@@ -1,0 +1,152 @@
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "jobs/receive/verify.h"
+
+/*
+ * The bounds of the verifier. What it says to a client, and what it asks of a server, is tested in
+ * tests/system/test_receive.py.
+ */
+
+static struct io_loop *loop;
+static struct receive_env env;
+static size_t answers, codes[600];
+
+static void on_verified(void *arg, const struct smtp_server_verdict *v)
+{
+	(void)arg;
+	answers++;
+	codes[v->code]++;
+}
+
+/* A port that takes connections and says nothing (`silent`), or none at all. */
+static uint16_t port_of(bool silent, int *ret_fd)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+
+	*ret_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(*ret_fd, (struct sockaddr *)&a, n), 0);
+	if (silent)
+		assert_int_equal(listen(*ret_fd, 4096), 0);
+	assert_int_equal(getsockname(*ret_fd, (struct sockaddr *)&a, &n), 0);
+	return ntohs(a.sin_port);
+}
+
+static struct receive_domain domain_at(uint16_t port)
+{
+	return (struct receive_domain){
+		.verify = RECEIVE_VERIFY_RECIPIENTS,
+		.behind = {.hop = DANE_HOP_ADDRESS, .name = "127.0.0.1", .port = port}};
+}
+
+static uint64_t ask(struct receive_verifier *v, const struct receive_domain *d, size_t user,
+		    size_t domain, struct smtp_server_verdict *ret)
+{
+	char path[64], hop[32];
+	struct receive_recipient to = {.path = path, .hop = hop, .domain = d, .verify = true};
+
+	snprintf(hop, sizeof(hop), "d%zu.example", domain);
+	snprintf(path, sizeof(path), "u%zu@%s", user, hop);
+	return receive_verify(v, &to, on_verified, NULL, ret);
+}
+
+static void questions_are_bounded(void **state)
+{
+	struct receive_verifier *v = receive_verifier_new(&env);
+	struct smtp_server_verdict verdict;
+	uint64_t tickets[RECEIVE_WAITERS_MAX];
+	int fd;
+	struct receive_domain d = domain_at(port_of(true, &fd));
+
+	(void)state;
+	answers = 0;
+	for (size_t i = 0; i < RECEIVE_QUESTIONS_DOMAIN_MAX; i++)
+		assert_true(ask(v, &d, i, 0, &verdict) != 0);
+	assert_true(ask(v, &d, 1000, 0, &verdict) == 0);
+	assert_int_equal(verdict.code, 451);
+	assert_true(verdict.status.subject == 3 && verdict.status.detail == 0);
+	/* One that is asked already may be waited for, by so many. */
+	for (size_t i = 0; i < RECEIVE_WAITERS_MAX - 1; i++)
+		assert_true((tickets[i] = ask(v, &d, 0, 0, &verdict)) != 0);
+	assert_true(ask(v, &d, 0, 0, &verdict) == 0);
+	assert_int_equal(verdict.code, 451);
+	for (size_t i = RECEIVE_QUESTIONS_DOMAIN_MAX; i < RECEIVE_QUESTIONS_MAX; i++)
+		assert_true(ask(v, &d, i, i, &verdict) != 0);
+	assert_true(ask(v, &d, 1, 1000, &verdict) == 0);
+	assert_int_equal(verdict.code, 451);
+	for (size_t i = 0; i < RECEIVE_WAITERS_MAX - 1; i++)
+		receive_verify_forget(v, tickets[i]);
+	/* Freed with all of them under way: nobody is called. */
+	receive_verifier_free(v);
+	assert_int_equal(answers, 0);
+	close(fd);
+}
+
+static void answers_are_bounded(void **state)
+{
+	struct receive_verifier *v = receive_verifier_new(&env);
+	struct smtp_server_verdict verdict;
+	int fd;
+	struct receive_domain d = domain_at(port_of(false, &fd));
+	size_t asked = 0;
+
+	(void)state;
+	answers = codes[451] = 0;
+	for (size_t i = 0; i < RECEIVE_ANSWERS_MAX + 50; i++) {
+		if (ask(v, &d, i, i % 10, &verdict) != 0)
+			asked++;
+		else
+			fail_msg("%zu was not asked", i);
+		if (i % RECEIVE_QUESTIONS_MAX == RECEIVE_QUESTIONS_MAX - 1)
+			io_loop_run(loop);
+	}
+	io_loop_run(loop);
+	assert_int_equal(answers, asked);
+	assert_int_equal(codes[451], asked);
+	assert_int_equal(receive_verify_count(v), RECEIVE_ANSWERS_MAX);
+	/* The newest are known; the oldest were forgotten, and are asked again. */
+	assert_true(ask(v, &d, RECEIVE_ANSWERS_MAX + 49, 9, &verdict) == 0);
+	assert_int_equal(verdict.code, 451);
+	assert_true(ask(v, &d, 0, 0, &verdict) != 0);
+	receive_verify_reset(v);
+	assert_int_equal(receive_verify_count(v), 0);
+	receive_verifier_free(v);
+	io_loop_run(loop);
+	close(fd);
+}
+
+static int set_up(void **state)
+{
+	struct err e;
+
+	(void)state;
+	loop = env.loop = io_loop_new();
+	env.tls = tls_context_new(&e);
+	env.helo = (struct mail_domain){MAIL_DOMAIN_NAME, "mx.example.org", "mx.example.org"};
+	io_raise_descriptor_limit();
+	return env.tls == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	env.tls = tls_context_free(env.tls);
+	loop = io_loop_free(loop);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(questions_are_bounded),
+		cmocka_unit_test(answers_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
