@@ -11,6 +11,7 @@ import resource
 import smtplib
 import socket
 import struct
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -617,6 +618,66 @@ def test_killed_connections_leave_nothing(tmp_path: Path) -> None:
         files = [p for p in (tmp_path / "store").rglob("*") if p.is_file()]
         assert wait_until(lambda: not [p for p in files if p.exists() and
                                        "queue" not in p.name and "lock" not in p.name]), files
+
+
+# --- the store ---------------------------------------------------------------------------------
+
+def test_250_is_a_promise(tmp_path: Path) -> None:
+    """Killed at the moment of a 250, the message is there afterwards; round after round."""
+    sent: list[bytes] = []
+    for number in range(10):
+        r = Receiver(tmp_path)
+        r.__enter__()
+        done = threading.Event()
+
+        def client(n: int) -> None:
+            try:
+                with r.connect() as c:
+                    while True:
+                        c.envelope()
+                        c(b"DATA")
+                        text = b"Subject: %d-%d-%d" % (number, n, len(sent))
+                        if c.code(text + b"\r\n.") == 250:
+                            sent.append(text)
+                            if len(sent) % 5 == 0:
+                                done.set()
+            except (EOFError, OSError):
+                pass
+
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(4)]
+        for t in threads:
+            t.start()
+        assert done.wait(20)
+        r.child.kill()
+        r.child.wait()
+        for t in threads:
+            t.join()
+        r.log.close()
+    with Receiver(tmp_path) as r:
+        there = {text_of(r, p).rstrip() for p in r.queue()}
+        assert len(sent) >= 50 and not set(sent) - there, set(sent) - there
+
+
+@pytest.mark.parametrize("size", [40000, 400000])  # in the database, in a file
+def test_full_disk(tmp_path: Path, size: int) -> None:
+    """452 4.3.1 and nothing of the message; the session and the store go on."""
+    (tmp_path / "store").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", tmp_path / "store"],
+                   check=True)
+    try:
+        with Receiver(tmp_path) as r, r.connect() as c:
+            accepted, reply = 0, b"250"
+            while reply.startswith(b"250") and accepted < 500:
+                c.envelope()
+                assert c.code(b"DATA") == 354
+                c.raw((b"x" * 998 + b"\r\n") * (size // 1000) + b".\r\n")
+                reply = c.reply()
+                accepted += reply.startswith(b"250")
+            assert reply.startswith(b"452 4.3.1"), reply
+            assert c.code(b"NOOP") == 250 and len(r.queue()) == accepted
+            assert r.stats()["refused"] == {"full": 1}
+    finally:
+        subprocess.run(["umount", tmp_path / "store"], check=True)
 
 
 # --- limits ------------------------------------------------------------------------------------
