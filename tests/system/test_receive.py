@@ -577,6 +577,16 @@ def test_not_smtp(tmp_path: Path, line: bytes) -> None:
         assert wait_until(lambda: r.stats()["refused"] == {"protocol": 1})
 
 
+def test_the_reason_arrives_in_spite_of_more_input(tmp_path: Path) -> None:
+    """A close with unread input would be a reset, and the reply might be lost with it."""
+    with Receiver(tmp_path) as r, r.connect() as c:
+        c.raw(b"EHLO c\r\nNOOP\n" + b"x" * 200000)
+        time.sleep(0.2)
+        assert c.reply().startswith(b"250")
+        assert c.reply().startswith(b"554 5.5.2")
+        assert c.socket.recv(100) == b""  # an end, no reset
+
+
 def test_early_talker(tmp_path: Path) -> None:
     with Receiver(tmp_path, limits={"greet_delay": 2 * SEC}) as r:
         with r.connect(banner=False) as c:

@@ -1,8 +1,9 @@
 #include "test.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,6 +122,98 @@ static void answers_are_bounded(void **state)
 	close(fd);
 }
 
+/* --- a server that says one thing to RCPT ---------------------------------------------------- */
+
+struct server {
+	pthread_t thread;
+	int fd;
+	const char *rcpt;
+	size_t asked;
+};
+
+static void serve_one(struct server *s, int fd)
+{
+	FILE *f = fdopen(fd, "r+");
+	char line[600];
+
+	setvbuf(f, NULL, _IONBF, 0);
+	fputs("220 behind\r\n", f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		bool rcpt = strncmp(line, "RCPT", 4) == 0;
+
+		s->asked += rcpt;
+		fputs(rcpt ? s->rcpt : "250 ok\r\n", f);
+		if (strncmp(line, "QUIT", 4) == 0)
+			break;
+	}
+	fclose(f);
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	int fd;
+
+	while ((fd = accept(s->fd, NULL, NULL)) >= 0)
+		serve_one(s, fd);
+	return NULL;
+}
+
+static void server_stop(struct server *s)
+{
+	shutdown(s->fd, SHUT_RDWR);
+	pthread_join(s->thread, NULL);
+	close(s->fd);
+}
+
+/* The code that a question or what is known comes to. */
+static unsigned answer_of(struct receive_verifier *v, const struct receive_domain *d)
+{
+	struct smtp_server_verdict verdict;
+
+	memset(codes, 0, sizeof(codes));
+	if (ask(v, d, 0, 0, &verdict) == 0)
+		return verdict.code;
+	io_loop_run(loop);
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++)
+		if (codes[i] > 0)
+			return i;
+	return 999;
+}
+
+static void times(void **state)
+{
+	struct receive_verifier *v = receive_verifier_new(&env);
+	struct server s = {.rcpt = "250 yes\r\n"};
+	struct receive_domain d = domain_at(port_of(true, &s.fd));
+
+	(void)state;
+	assert_int_equal(pthread_create(&s.thread, NULL, serve, &s), 0);
+	assert_int_equal(answer_of(v, &d), 0);
+	s.rcpt = "550 no\r\n";
+	receive_verify_age(v, usec_seconds(RECEIVE_YES_SECONDS - 5));
+	assert_int_equal(answer_of(v, &d), 0); /* known */
+	receive_verify_age(v, usec_seconds(10));
+	assert_int_equal(answer_of(v, &d), 550); /* asked again */
+	assert_int_equal(s.asked, 2);
+	s.rcpt = "250 yes\r\n";
+	receive_verify_age(v, usec_seconds(RECEIVE_NO_SECONDS - 5));
+	assert_int_equal(answer_of(v, &d), 550);
+	receive_verify_age(v, usec_seconds(10));
+	assert_int_equal(answer_of(v, &d), 0);
+	server_stop(&s);
+	/* It is away: a yes stands for a week, and it is not asked at each RCPT. */
+	receive_verify_age(v, usec_seconds(RECEIVE_YES_LAST_SECONDS - 60));
+	assert_int_equal(answer_of(v, &d), 0);
+	assert_true(ask(v, &d, 0, 0, &(struct smtp_server_verdict){0}) == 0);
+	receive_verify_age(v, usec_seconds(RECEIVE_LATER_SECONDS + 1));
+	assert_int_equal(answer_of(v, &d), 0);
+	receive_verify_age(v, usec_seconds(120));
+	assert_int_equal(answer_of(v, &d), 451);
+	assert_int_equal(s.asked, 3);
+	receive_verifier_free(v);
+}
+
 static int set_up(void **state)
 {
 	struct err e;
@@ -146,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(questions_are_bounded),
 		cmocka_unit_test(answers_are_bounded),
+		cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

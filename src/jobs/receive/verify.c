@@ -124,6 +124,16 @@ size_t receive_verify_count(const struct receive_verifier *v)
 	return v->kinds[0].n + v->kinds[1].n + v->kinds[2].n;
 }
 
+void receive_verify_age(struct receive_verifier *v, usec_t by)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(v->kinds); i++) {
+		for (struct known *k = v->kinds[i].newest; k != NULL; k = k->older) {
+			k->at -= by;
+			k->asked -= k->asked != 0 ? by : 0;
+		}
+	}
+}
+
 static struct smtp_server_verdict verdict_of(enum receive_answer answer, struct smtp_status status)
 {
 	switch (answer) {
@@ -148,7 +158,7 @@ static bool holds(const struct known *k, usec_t now)
 	};
 
 	return now - k->at < usec_seconds(seconds[k->answer]) ||
-	       (k->asked > 0 && now - k->asked < usec_seconds(RECEIVE_LATER_SECONDS));
+	       (k->asked != 0 && now - k->asked < usec_seconds(RECEIVE_LATER_SECONDS));
 }
 
 /* --- questions -------------------------------------------------------------------------------- */

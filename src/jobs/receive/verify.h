@@ -40,5 +40,6 @@ uint64_t receive_verify(struct receive_verifier *v, const struct receive_recipie
 			receive_verified_fn *fn, void *arg, struct smtp_server_verdict *ret);
 /* `fn` will not be called. */
 void receive_verify_forget(struct receive_verifier *v, uint64_t ticket);
-/* For tests: what is kept. */
+/* For tests: how many answers are kept; and as if so much time had passed. */
 size_t receive_verify_count(const struct receive_verifier *v);
+void receive_verify_age(struct receive_verifier *v, usec_t by);
