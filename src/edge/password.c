@@ -80,7 +80,7 @@ static bool equal(const char *a, const char *b)
 static bool is_right(const struct question *q)
 {
 	struct crypt_data *d = xcalloc(1, sizeof(*d));
-	const char *made = crypt_r(q->password, q->hash, d);
+	const char *made = crypt_rn(q->password, q->hash, d, (int)sizeof(*d));
 	bool right = made != NULL && made[0] != '*' && equal(made, q->hash) && q->possible;
 
 	explicit_bzero(d, sizeof(*d));

@@ -22,7 +22,7 @@ static void on_answer(void *arg, bool right)
 static void hash_of(const char *password, const char *setting, char ret[CRYPT_OUTPUT_SIZE])
 {
 	struct crypt_data d = {0};
-	const char *made = crypt_r(password, setting, &d);
+	const char *made = crypt_rn(password, setting, &d, (int)sizeof(d));
 
 	assert_true(made != NULL && made[0] != '*');
 	snprintf(ret, CRYPT_OUTPUT_SIZE, "%s", made);

@@ -53,9 +53,13 @@ static struct receive_listener listeners[LISTENERS] = {
 	[BY_PASSWORD] = {.kind = RECEIVE_RELAY},
 };
 static struct receive_domain domains[] = {
-	{.name = "example.org"},
-	{.name = "listed.example"},
-	{.name = "xn--bcher-kva.example", .verify = RECEIVE_VERIFY_RECIPIENTS},
+	{.name = "example.org", .verify = RECEIVE_VERIFY_RECIPIENTS}, /* nobody to ask */
+	{.name = "listed.example",
+	 .verify = RECEIVE_VERIFY_RECIPIENTS,
+	 .behind = {.name = "192.0.2.7", .port = 25}}, /* the list says it all */
+	{.name = "xn--bcher-kva.example",
+	 .verify = RECEIVE_VERIFY_RECIPIENTS,
+	 .behind = {.name = "192.0.2.7", .port = 25}},
 };
 static struct receive_rules rules = {
 	.hostname = "mx.example.org",
