@@ -89,6 +89,31 @@ static void questions_are_bounded(void **state)
 	close(fd);
 }
 
+static void given_up(void **state)
+{
+	struct receive_verifier *v = receive_verifier_new(&env);
+	struct smtp_server_verdict verdict;
+	int fd;
+	struct receive_domain d = domain_at(port_of(true, &fd)), by_name = d;
+
+	(void)state;
+	answers = codes[451] = 0;
+	for (size_t i = 0; i < 10; i++)
+		assert_true(ask(v, &d, i, 0, &verdict) != 0);
+	receive_verify_give_up(v);
+	assert_int_equal(answers, 10);
+	assert_int_equal(codes[451], 10);
+	receive_verify_give_up(v);
+	/* Without a resolver a name cannot be asked. */
+	by_name.behind.hop = DANE_HOP_HOST;
+	by_name.behind.name = "behind.example";
+	assert_true(ask(v, &by_name, 0, 1, &verdict) != 0);
+	io_loop_run(loop);
+	assert_int_equal(codes[451], 11);
+	receive_verifier_free(v);
+	close(fd);
+}
+
 static void answers_are_bounded(void **state)
 {
 	struct receive_verifier *v = receive_verifier_new(&env);
@@ -238,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(questions_are_bounded),
+		cmocka_unit_test(given_up),
 		cmocka_unit_test(answers_are_bounded),
 		cmocka_unit_test(times),
 	};

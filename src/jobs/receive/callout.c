@@ -207,7 +207,8 @@ struct receive_callout *receive_callout_new(const struct receive_env *env,
 	c->timer = io_timer_new(env->loop, on_timer, c);
 	c->deadline = usec_add(io_now(env->loop), usec_seconds(RECEIVE_CALLOUT_SECONDS));
 	if (mail_address_parse_reverse(&c->arena, span_of(NULL, 0), &c->from, NULL) < 0 ||
-	    mail_address_parse(&c->arena, span_text(path), &c->to, NULL) < 0) {
+	    mail_address_parse(&c->arena, span_text(path), &c->to, NULL) < 0 ||
+	    (env->resolver == NULL && behind->hop != DANE_HOP_ADDRESS)) {
 		go_on_later(c);
 		return c;
 	}
@@ -222,6 +223,13 @@ struct receive_callout *receive_callout_new(const struct receive_env *env,
 	c->decide = probe_decide_new(env->loop, env->resolver, &c->request, c->deadline,
 				     on_decision, c);
 	return c;
+}
+
+void receive_callout_give_up(struct receive_callout *c)
+{
+	later(c);
+	c->decide = probe_decide_free(c->decide); /* the resolver may go now */
+	c->decision = NULL;
 }
 
 struct receive_callout *receive_callout_free(struct receive_callout *c)

@@ -23,8 +23,13 @@ struct receive_callout;
 /* `status`: of a NO. Once, never from within receive_callout_new; free it by io_defer or later. */
 typedef void receive_callout_fn(void *arg, enum receive_answer answer, struct smtp_status status);
 
-/* Copies `behind` and `path`; borrows loop, resolver and TLS context of `env`. */
+/*
+ * Copies `behind` and `path`; borrows loop, resolver and TLS context of `env`. Without a resolver
+ * only an address can be asked.
+ */
 struct receive_callout *receive_callout_new(const struct receive_env *env,
 					    const struct receive_behind *behind, const char *domain,
 					    const char *path, receive_callout_fn *fn, void *arg);
 struct receive_callout *receive_callout_free(struct receive_callout *c);
+/* Answers LATER now, unless it has answered. */
+void receive_callout_give_up(struct receive_callout *c);

@@ -180,7 +180,7 @@ void receive_mail_rcpt(struct receive_session *s, const struct smtp_server_rcpt 
 
 	if (v.code == 0 && s->receive->envelopes > RECEIVE_ENVELOPES_MAX)
 		v = full;
-	if (v.code == 0 && to.verify && s->receive->env.resolver != NULL) {
+	if (v.code == 0 && to.verify && s->receive->env.tls != NULL) {
 		s->verifying = to;
 		s->verifying_notify = r->notify;
 		s->verifying_orcpt = arena_keep(&m->arena, r->orcpt);

@@ -206,6 +206,14 @@ int receive_listen(struct receive *r, size_t listener, int fd, struct err *e)
 	return -EINVAL;
 }
 
+void receive_set_resolver(struct receive *r, struct dns_resolver *resolver)
+{
+	if (r->env.resolver == resolver)
+		return;
+	r->env.resolver = resolver;
+	receive_verify_give_up(r->verifier);
+}
+
 bool receive_has_socket(const struct receive *r, const char *listener_name)
 {
 	for (const struct receive_socket *s = r->sockets; s != NULL; s = s->next)

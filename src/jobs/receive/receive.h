@@ -42,9 +42,12 @@ struct receive_env {
 	struct io_loop *loop;
 	struct store *store;
 	const char *spool; /* directory whose file system must keep limits.free_space; or NULL */
-	/* For recipients that the server behind is asked about; NULL: none is. */
-	struct dns_resolver *resolver;
+	/*
+	 * For recipients that the server behind is asked about: `tls` NULL: none is. Without a
+	 * resolver only servers behind that are named by address can be asked (others: 451).
+	 */
 	struct tls_context *tls;
+	struct dns_resolver *resolver;
 	struct mail_domain helo;
 	/* Something is in the queue. */
 	void (*stored)(void *arg);
@@ -77,6 +80,9 @@ void receive_accept(struct receive *r, size_t listener, int fd, const char *peer
  */
 void receive_set_rules(struct receive *r, const struct receive_rules *rules);
 bool receive_has_socket(const struct receive *r, const char *listener_name);
+
+/* It is there now, or (NULL) will be freed: what is asked of it is answered "not now". */
+void receive_set_resolver(struct receive *r, struct dns_resolver *resolver);
 
 /*
  * No new sessions. Those between messages get 421; a message under way may end, for

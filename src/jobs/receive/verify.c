@@ -40,6 +40,7 @@ struct question {
 	struct receive_callout *callout;
 	struct waiter *waiters;
 	size_t n_waiters;
+	bool given_up;
 	char domain[MAIL_DOMAIN_MAX + 1];
 	char key[KEY_MAX + 1];
 };
@@ -296,6 +297,26 @@ void receive_verify_forget(struct receive_verifier *v, uint64_t ticket)
 		for (struct waiter *w = q->waiters; w != NULL; w = w->next)
 			if (w->ticket == ticket)
 				w->fn = NULL;
+}
+
+static struct question *given_up(struct receive_verifier *v)
+{
+	struct question *q = v->questions;
+
+	while (q != NULL && !q->given_up)
+		q = q->next;
+	return q;
+}
+
+/* Whoever is answered may ask anew: that is another question. */
+void receive_verify_give_up(struct receive_verifier *v)
+{
+	struct question *q;
+
+	for (q = v->questions; q != NULL; q = q->next)
+		q->given_up = true;
+	while ((q = given_up(v)) != NULL)
+		receive_callout_give_up(q->callout);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

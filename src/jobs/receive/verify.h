@@ -27,11 +27,14 @@ enum {
 
 struct receive_verifier;
 
-/* Borrows `env`, which needs resolver, tls and helo. */
+/* Borrows `env`, which needs tls and helo, and may get another resolver after give_up. */
 struct receive_verifier *receive_verifier_new(const struct receive_env *env);
 struct receive_verifier *receive_verifier_free(struct receive_verifier *v);
 /* Forgets all answers: there are new rules. */
 void receive_verify_reset(struct receive_verifier *v);
+
+/* All that is being asked is answered 451 now. */
+void receive_verify_give_up(struct receive_verifier *v);
 
 typedef void receive_verified_fn(void *arg, const struct smtp_server_verdict *v);
 
