@@ -154,7 +154,9 @@ static void limits_read(struct receive_limits *l, const struct js *j)
 	NUMBER(data_timeout);
 	NUMBER(handshake_timeout);
 	NUMBER(mail_timeout);
+	NUMBER(crowded_timeout);
 	NUMBER(greet_delay);
+	NUMBER(memory);
 	NUMBER(data_rate);
 	NUMBER(free_space);
 #undef NUMBER

@@ -774,6 +774,24 @@ def test_free_space(tmp_path: Path) -> None:
         assert wait_until(taken)
 
 
+def test_memory_of_all(tmp_path: Path) -> None:
+    """What transactions hold together is bounded; who is over it is asked to come later."""
+    with Receiver(tmp_path, limits={"memory": 196000, "recipients": 5000}) as r:
+        clients = [r.connect() for _ in range(4)]
+        for c in clients:
+            c.envelope()
+        assert [c.code(b"DATA") for c in clients] == [354, 354, 354, 452]  # 64 KiB each
+        with r.connect() as late:
+            late(b"EHLO c")
+            assert late(b"MAIL FROM:<a@b.example>").startswith(b"452 4.3.1")
+        assert [c.code(b"x\r\n.") for c in clients[:3]] == [250] * 3
+        with r.connect() as late:
+            codes = late.envelope(*[b"x%d@example.org" % i for i in range(3000)])[2:]
+            assert codes[:500] == [250] * 500 and codes[-1] == 452
+        with r.connect() as late:
+            assert wait_until(lambda: late.envelope() == [250] * 3)
+
+
 # --- time --------------------------------------------------------------------------------------
 
 def test_slow_clients(tmp_path: Path) -> None:
@@ -841,6 +859,27 @@ def test_without_mail_for_long(tmp_path: Path) -> None:
             reply = c(b"NOOP")
             time.sleep(0.2)
         assert reply.startswith(b"421 4.4.2")
+
+
+def test_a_crowd(tmp_path: Path) -> None:
+    """Near the limit of connections, those that only wait make room; a message goes on."""
+    limits = {"connections": 10, "connections_per_client": 20, "crowded_timeout": 1 * SEC}
+    with Receiver(tmp_path, limits=limits) as r:
+        busy = r.connect()
+        busy.envelope()
+        assert busy.code(b"DATA") == 354
+        few = [r.connect() for _ in range(6)]
+        time.sleep(2.5)
+        assert r.stats()["open"] == 7  # not yet a crowd
+        more = r.connect()
+        begin = time.monotonic()
+        for c in few:
+            if c.ended(0.01) or time.monotonic() - begin > 3:
+                break
+        assert wait_until(lambda: r.stats()["open"] < 8, 5)
+        assert busy.code(b"x\r\n.") == 250
+        for c in (busy, more, *few):
+            c.socket.close()
 
 
 def test_client_that_does_not_read(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ struct receive_session {
 	struct store_id id;
 	/* Time (monotonic). */
 	usec_t deadline;
-	usec_t mail_due; /* a message must have been taken by then */
+	usec_t idle_since; /* a command is awaited */
+	usec_t mail_due;   /* a message must have been taken by then */
 	usec_t blocked_at;
 	usec_t data_began;            /* this stretch of message text; 0: none */
 	uint64_t data_read;           /* octets since then */

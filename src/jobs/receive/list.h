@@ -2,9 +2,11 @@
  * The recipients of a domain that exist, from a text file. Pure: the caller reads the file.
  *
  *	# a comment, or nothing
- *	anna@example.org	an address; of another domain: passed over, so that one file serves
- *several anna			the local part of one
+ *	anna@example.org	an address
+ *	anna			the local part of one
  *	@example.org		whoever it is
+ *
+ * Lines of other domains are passed over, so that one file serves several.
  *
  * Compared as servers do: ASCII letters in either case, quotes without meaning (RFC 5321 section
  * 4.1.2: "a.b" in quotes is a.b). Immutable; sorted once, found by halves: 100,000 addresses are

@@ -40,7 +40,7 @@ static struct smtp_server_verdict verdict_of(int error)
 	}
 }
 
-/* What all transactions hold together is bounded (RECEIVE_ENVELOPES_MAX). */
+/* What all transactions hold together is bounded (limits.memory). */
 static void charge(struct receive_mail *m)
 {
 	size_t now = sizeof(*m) + m->arena.used + m->room * sizeof(*m->recipients) +
@@ -48,6 +48,11 @@ static void charge(struct receive_mail *m)
 
 	m->receive->envelopes += now - m->charged;
 	m->charged = now;
+}
+
+static bool is_crammed(const struct receive_session *s)
+{
+	return s->receive->envelopes > s->snapshot->rules->limits.memory;
 }
 
 static void mail_free(struct receive_mail *m)
@@ -86,7 +91,7 @@ static struct smtp_server_verdict may_begin(struct receive_session *s)
 
 	if (v.code != 0)
 		return v;
-	if (r->full || r->envelopes > RECEIVE_ENVELOPES_MAX)
+	if (r->full || is_crammed(s))
 		return full;
 	receive_peer_refresh(s->peer, io_now(r->env.loop));
 	if (l->messages_per_client > 0 && s->peer->messages >= l->messages_per_client)
@@ -178,7 +183,7 @@ void receive_mail_rcpt(struct receive_session *s, const struct smtp_server_rcpt 
 	struct smtp_server_verdict v = receive_rules_rcpt(s->snapshot->rules, s->listener,
 							  &s->client, &r->to, &m->arena, &to);
 
-	if (v.code == 0 && s->receive->envelopes > RECEIVE_ENVELOPES_MAX)
+	if (v.code == 0 && is_crammed(s))
 		v = full;
 	if (v.code == 0 && to.verify && s->receive->env.tls != NULL) {
 		s->verifying = to;
@@ -247,7 +252,7 @@ struct smtp_server_verdict receive_mail_body(struct receive_session *s)
 	struct receive_mail *m = s->mail;
 	int error;
 
-	if (s->receive->envelopes > RECEIVE_ENVELOPES_MAX)
+	if (is_crammed(s))
 		return full;
 	m->message.arrived = io_unix_now();
 	m->message.id = receive_id(s->receive, m->message.arrived);

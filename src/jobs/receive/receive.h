@@ -18,7 +18,7 @@
  *    (OpenSSL's), the kernel's socket aside: tests/system/test_receive.py measures it.
  *  - What a client can make grow is bounded: a line by the server machine; connections, messages
  *    and failed logins by `rules->limits`; unread input by RECEIVE_READ_MAX; all envelopes and
- *    bodies in memory together by RECEIVE_ENVELOPES_MAX.
+ *    bodies in memory together by `limits.memory`.
  *
  * One event loop owns it all. Log: edge/io/log.h, one line an event: "connect", "received",
  * "refused", "disconnect".
@@ -34,8 +34,6 @@
 
 enum {
 	RECEIVE_READ_MAX = 64 * 1024, /* octets read at a time, into one buffer for all sessions */
-	/* Octets of recipients and open bodies; above it new transactions get 452 4.3.1. */
-	RECEIVE_ENVELOPES_MAX = 512 * 1024 * 1024,
 };
 
 struct receive_env {

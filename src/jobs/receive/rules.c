@@ -196,6 +196,8 @@ struct receive_limits receive_limits_defaults(void)
 		.data_timeout = usec_seconds(180),
 		.handshake_timeout = usec_seconds(60),
 		.mail_timeout = usec_seconds(3600),
+		.crowded_timeout = usec_seconds(10), /* as Postfix's smtpd_timeout under stress */
+		.memory = 512u << 20,
 		.data_rate = 500, /* as Postfix's smtpd_min_data_rate */
 	};
 }

@@ -114,8 +114,11 @@ struct receive_limits {
 	usec_t data_timeout;               /* the next block of a message, section 4.5.3.2.5 */
 	usec_t handshake_timeout;          /* TLS, and a PROXY header */
 	usec_t mail_timeout;               /* without a message taken */
-	usec_t greet_delay;  /* mx: before the banner, to catch early talkers; 0: none */
-	uint64_t data_rate;  /* octets a second after data_timeout; 0: any */
+	usec_t crowded_timeout; /* mx: instead of command_timeout when 4/5 of `connections` are open
+				 */
+	usec_t greet_delay;     /* mx: before the banner, to catch early talkers; 0: none */
+	uint64_t data_rate;     /* octets a second after data_timeout; 0: any */
+	size_t memory;       /* octets of all envelopes and bodies in memory together; else 452 */
 	uint64_t free_space; /* octets that stay free; else 452 */
 };
 

@@ -504,8 +504,10 @@ static void set_deadline(struct receive_session *s)
 	switch (phase) {
 	case SMTP_SERVER_PHASE_COMMAND:
 	case SMTP_SERVER_PHASE_AUTH:
-		if (s->progress || changed)
+		if (s->progress || changed) {
+			s->idle_since = now;
 			s->deadline = usec_min(usec_add(now, l->command_timeout), s->mail_due);
+		}
 		break;
 	case SMTP_SERVER_PHASE_DATA:
 		if (changed) {
@@ -669,13 +671,24 @@ static bool trickles(const struct receive_session *s, usec_t now)
 	return now - s->data_began > allowed;
 }
 
+/* It only waits while others do not get in. */
+static bool takes_room(const struct receive_session *s, usec_t now)
+{
+	const struct receive_limits *l = limits_of(s);
+
+	return s->receive->n_sessions >= l->connections - l->connections / 5 &&
+	       s->listener->kind == RECEIVE_MX && s->state == RECEIVE_OPEN &&
+	       (s->phase == SMTP_SERVER_PHASE_COMMAND || s->phase == SMTP_SERVER_PHASE_AUTH) &&
+	       now - s->idle_since > l->crowded_timeout;
+}
+
 void receive_session_tick(struct receive_session *s, usec_t now)
 {
 	if (s->state == RECEIVE_GREETING && now >= s->deadline) {
 		receive_session_move(s, RECEIVE_OPEN, 0);
 		smtp_server_greet(s->smtp, NULL);
 		turn(s);
-	} else if (now >= s->deadline || trickles(s, now)) {
+	} else if (now >= s->deadline || trickles(s, now) || takes_room(s, now)) {
 		timed_out(s);
 	}
 }
