@@ -423,4 +423,5 @@ def test_many_hops_in_little_memory(fresh_world: World, tmp_path: Path) -> None:
     out, _ = _drive(world, tmp_path / "q", "put a@sender.test b@d%.nowhere.test 100 3000\n"
                     "put a@sender.test b@nowhere.test 100 7000\nrun 20\nstats\ncpu\n")
     assert out[0]["failed"] == 10000 and out[0]["parcels"] == 0
-    assert out[1]["rss_kib"] < 150000
+    if "asan" not in os.environ.get("DANEWAY", ""):
+        assert out[1]["rss_kib"] < 150000

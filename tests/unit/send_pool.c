@@ -1,6 +1,7 @@
 /* jobs/send/pool: which session serves whom. Matrix A27, Q11, S20: every refusal. */
 #include "test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "jobs/send/pool.h"
@@ -233,6 +234,77 @@ static void a_refusal_is_for_the_same_names(void **state)
 	done(b);
 }
 
+/* -------- limits */
+
+struct seeker {
+	struct io_loop *loop;
+	struct send_pool *pool;
+	struct dane_host host;
+	struct send_want want;
+	char address[64];
+	size_t n, failed, earlier;
+};
+
+static void seek_next(struct seeker *s)
+{
+	if (s->n == SEND_POOL_PLACES_MAX + 500) {
+		io_loop_stop(s->loop);
+		return;
+	}
+	snprintf(s->address, sizeof(s->address), "127.1.%zu.%zu", s->n / 250, 1 + s->n % 250);
+	s->n++;
+	send_pool_seek(s->pool, &s->want);
+}
+
+static void on_failed(void *arg, const struct send_refusal *why)
+{
+	struct seeker *s = arg;
+
+	s->failed++;
+	s->earlier += why->earlier;
+	assert_string_equal(why->meaning.status, "4.4.1");
+	seek_next(s);
+}
+
+static const struct send_want_ops ops = {.failed = on_failed};
+
+/* However many addresses a domain's DNS names: so many are remembered for having failed. */
+static void dead_addresses_are_bounded(void **state)
+{
+	struct send_pool_options o = {.helo = {.text = "me.example"},
+				      .connect_timeout = usec_seconds(5),
+				      .per_address = 2,
+				      .total = 10};
+	struct tls_context *tls = tls_context_new(NULL);
+	struct seeker s = {.loop = io_loop_new()};
+
+	(void)state;
+	s.pool = send_pool_new(s.loop, tls, &o);
+	s.host.name = "mx.example";
+	s.want = (struct send_want){.ops = &ops,
+				    .arg = &s,
+				    .host = &s.host,
+				    .address = s.address,
+				    .port = 1, /* nobody listens there */
+				    .level = DANE_LEVEL_MAY};
+	seek_next(&s);
+	io_loop_run(s.loop);
+	assert_int_equal(s.failed, SEND_POOL_PLACES_MAX + 500);
+	assert_int_equal(s.earlier, 0);
+	assert_in_range(send_pool_stats(s.pool).places, SEND_POOL_PLACES_MAX - 500,
+			SEND_POOL_PLACES_MAX + 10);
+	/* One that is remembered is refused without a connection. */
+	s.n = 0;
+	seek_next(&s);
+	s.n = SEND_POOL_PLACES_MAX + 500;
+	io_loop_run(s.loop);
+	assert_int_equal(s.earlier, 1);
+	assert_int_equal(send_pool_stats(s.pool).opened, SEND_POOL_PLACES_MAX + 500);
+	send_pool_free(s.pool);
+	tls_context_free(tls);
+	io_loop_free(s.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +316,7 @@ int main(void)
 		cmocka_unit_test(records_do_not_run_together),
 		cmocka_unit_test(usage_2_binds_to_names),
 		cmocka_unit_test(a_refusal_is_for_the_same_names),
+		cmocka_unit_test(dead_addresses_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

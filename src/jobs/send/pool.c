@@ -436,5 +436,8 @@ void send_pool_cancel(struct send_pool *pool, struct send_want *w)
 
 struct send_pool_stats send_pool_stats(const struct send_pool *pool)
 {
-	return pool->stats;
+	struct send_pool_stats s = pool->stats;
+
+	s.places = pool->n_places;
+	return s;
 }

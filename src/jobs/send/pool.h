@@ -127,5 +127,6 @@ struct send_pool_stats {
 	uint64_t opened; /* connections begun */
 	uint64_t reused; /* wants served by a session that had served before */
 	unsigned open, idle;
+	size_t places; /* addresses known */
 };
 struct send_pool_stats send_pool_stats(const struct send_pool *p);
