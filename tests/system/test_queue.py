@@ -44,7 +44,7 @@ def test_dane_match_is_delivered(needs_users: None, world: World, tmp_path: Path
     (stats,), log = _drive(world, tmp_path / "q",
                            "put a@sender.test q1@good.example 3000\nrun 20\nstats\n")
     assert (stats["delivered"], stats["dane"], stats["deferred"]) == (1, 1, 0)
-    assert "q1@good.example" in _mailbox(world)
+    assert wait_until(lambda: "q1@good.example" in _mailbox(world))
     line = next(x for x in log.splitlines() if "event=delivered" in x)
     assert "host=\"mx.good.example[" in line or "host=mx.good.example[" in line
     assert "level=dane" in line and "tls=TLSv1.3" in line and "matched=\"3 1 1" in line
@@ -63,10 +63,22 @@ def test_mismatch_stays_queued(needs_users: None, world: World, tmp_path: Path) 
 
 
 def test_lifetime_ends_with_5_7_323(needs_users: None, world: World, tmp_path: Path) -> None:
-    _, log = _drive(world, tmp_path / "q", "set dane_lifetime 0\n"
-                    "put a@sender.test q3@mismatch.example 3000\nrun 20\nlist\n")
+    out, log = _drive(world, tmp_path / "q", "set dane_lifetime 0\n"
+                      "put n3@good.example q3@mismatch.example 3000\nrun 20\nlist\nstats\n")
     line = next(x for x in log.splitlines() if "event=failed" in x)
     assert "status=5.7.323" in line and "to=q3@mismatch.example" in line
+    # The sender is told; nothing is left.
+    assert len(out) == 1 and (out[0]["failed"], out[0]["delivered"]) == (1, 1)
+    assert wait_until(lambda: "n3@good.example" in _mailbox(world))
+    notice = _mailbox(world).split("\nFrom ")[-1]
+    assert "n3@good.example" in notice and "Status: 5.7.323" in notice
+    assert "Remote-MTA" in notice or "mx.mismatch.example" in notice
+
+
+def test_nobody_is_told_about_what_nobody_sent(world: World, tmp_path: Path) -> None:
+    """A null reverse-path gets no notice, and nothing is left behind."""
+    out, _ = _drive(world, tmp_path / "q", "put <> a@null.example 300\nrun 20\nlist\nstats\n")
+    assert len(out) == 1 and (out[0]["failed"], out[0]["delivered"]) == (1, 0)
 
 
 def test_fates_without_a_connection(world: World, tmp_path: Path) -> None:
@@ -186,7 +198,7 @@ def test_large_and_many_recipients(fresh_world: World, tmp_path: Path) -> None:
     world.start()
     to = ",".join(f"b{i}@two.example" for i in range(10))
     out, log = _drive(world, tmp_path / "q",
-                      f"put a@sender.test {to} 1000000\nrun 30\nlist\nstats\n")
+                      f"put <> {to} 1000000\nrun 30\nlist\nstats\n")
     stats = out.pop()
     assert (stats["delivered"], stats["failed"], stats["deferred"]) == (8, 1, 1)
     assert {p["to"]: p["status"] for p in out if p["state"] == 0} == {
@@ -420,8 +432,8 @@ def test_many_hops_in_little_memory(fresh_world: World, tmp_path: Path) -> None:
     """More hops than lanes, more parcels than are held in memory: all get their fate."""
     world = fresh_world
     world.start()
-    out, _ = _drive(world, tmp_path / "q", "put a@sender.test b@d%.nowhere.test 100 3000\n"
-                    "put a@sender.test b@nowhere.test 100 7000\nrun 20\nstats\ncpu\n")
+    out, _ = _drive(world, tmp_path / "q", "put <> b@d%.nowhere.test 100 3000\n"
+                    "put <> b@nowhere.test 100 7000\nrun 20\nstats\ncpu\n")
     assert out[0]["failed"] == 10000 and out[0]["parcels"] == 0
     if "asan" not in os.environ.get("DANEWAY", ""):
         assert out[1]["rss_kib"] < 150000

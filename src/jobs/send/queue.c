@@ -204,7 +204,10 @@ static void copy_settings(struct send_queue *q, const struct send_queue_settings
 	own->helo.host = arena_keep(&q->arena, s->helo.host);
 	own->helo.text = arena_strdup(&q->arena, s->helo.text);
 	own->hostname = arena_keep(&q->arena, s->hostname);
-	own->postmaster = arena_keep(&q->arena, s->postmaster);
+	own->postmaster = s->postmaster != NULL
+				  ? arena_strdup(&q->arena, s->postmaster)
+				  : arena_printf(&q->arena, "postmaster@%s",
+						 s->hostname != NULL ? s->hostname : s->helo.text);
 	retry = arena_calloc(&q->arena, s->n_retry, sizeof(*retry));
 	memcpy(retry, s->retry, s->n_retry * sizeof(*retry));
 	own->retry = retry;

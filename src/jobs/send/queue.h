@@ -38,6 +38,11 @@ enum {
 	SEND_QUEUE_SESSIONS = 1000,     /* at a time, to all servers; fewer by `sessions` */
 };
 
+enum {
+	SEND_QUEUE_NOTICE_FULL =
+		1024 * 1024, /* octets of a message that a notice gives back whole */
+};
+
 struct send_queue;
 
 struct send_queue_env {
@@ -90,7 +95,7 @@ struct send_queue_settings {
 	unsigned connections_per_address;
 	unsigned sessions; /* at a time, to all; 0: SEND_QUEUE_SESSIONS */
 	usec_t connect_timeout;
-	const char *postmaster;
+	const char *postmaster; /* who sends notices; NULL: postmaster@ the host name */
 	/* Both live until they are replaced; what the function returns lives until the next call.
 	 */
 	send_route_fn *route;

@@ -19,7 +19,7 @@ enum {
 	QUEUE_RETRY_S = 2, /* after an error of the store */
 	QUEUE_DECIDE_S = 60,
 	QUEUE_FAILURE_KEPT_S = 5,
-	QUEUE_DECISION_KEPT_S = 3600,
+	QUEUE_DECISION_KEPT_S = 300,
 	QUEUE_CLAIM = 50, /* parcels at a time, */
 	QUEUE_CLAIM_FIRST = 5,
 	QUEUE_EVIDENCE_MAX = 8192,
@@ -82,7 +82,8 @@ enum send_parcel_state {
 struct send_fact {
 	struct send_fact *next;
 	size_t attempt;
-	const char *where;
+	const char *where, *remote; /* "host[address]:port"; the host alone */
+	bool lmtp;
 	enum dane_level level;
 	const char *tls, *matched; /* or NULL */
 	bool dsn;                  /* the server sends the notices */
@@ -131,7 +132,10 @@ struct send_parcel {
 
 	struct store_outcome *outcomes;
 	struct store_completion completion;
-	usec_t due_at_most;     /* Unix time; 0: as the schedule says */
+	usec_t due_at_most;         /* Unix time; 0: as the schedule says */
+	usec_t retry_until;         /* Unix time, of those deferred */
+	struct send_notice *notice; /* being made, or made */
+	bool with_notice;
 	struct io_timer *again; /* the record, after an error of the store */
 	uint64_t recording;     /* ticket, or 0 */
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "jobs/send/notice.h"
 #include "jobs/send/queue_internal.h"
 
 enum {
@@ -160,6 +161,7 @@ void send_parcel_free(struct send_parcel *p)
 		p->next_all->previous_all = p->previous_all;
 	q->n_parcels--;
 	q->n_recipients -= p->stored.message.n_recipients;
+	send_notice_free(p->notice);
 	io_timer_free(p->again);
 	arena_done(&p->arena);
 	free(p);
@@ -287,6 +289,7 @@ static const char *where(struct send_parcel *p)
 static void note_fact(struct send_parcel *p, const struct probe_report *r,
 		      const struct smtp_result *result)
 {
+	const struct probe_target *t = send_session_target(p->session);
 	struct send_fact *f = arena_alloc(&p->arena, sizeof(*f));
 	bool match = r->verdict != NULL && r->verdict->kind == TLS_VERDICT_MATCH;
 
@@ -294,7 +297,10 @@ static void note_fact(struct send_parcel *p, const struct probe_report *r,
 	p->facts = f;
 	f->attempt = p->walk.n_tried;
 	f->where = where(p);
-	f->level = send_session_target(p->session)->level;
+	f->remote = strcmp(t->host, t->address) != 0 ? arena_strdup(&p->arena, t->host)
+						     : arena_printf(&p->arena, "[%s]", t->address);
+	f->lmtp = t->lmtp;
+	f->level = t->level;
 	f->tls = r->tls ? arena_strdup(&p->arena, r->tls_version) : NULL;
 	f->matched = match ? dane_tlsa_to_text(&p->arena, &r->verdict->record) : NULL;
 	f->dsn = result != NULL && result->dsn;

@@ -5,6 +5,7 @@
 
 #include "base/js.h"
 #include "edge/io/log.h"
+#include "jobs/send/notice.h"
 #include "jobs/send/queue_internal.h"
 
 /* -------- words */
@@ -112,15 +113,20 @@ static void count_one(const struct send_parcel *p, const struct send_envelope *v
 		s->dane[r->status[6] - '1']++;
 }
 
+static const struct send_envelope *envelope_of(const struct send_parcel *p, size_t outcome)
+{
+	size_t recipient = p->outcomes[outcome].recipient, k = 0;
+
+	while (p->index[k] != recipient)
+		k++;
+	return &p->envelopes[k];
+}
+
 static void tell(const struct send_parcel *p)
 {
 	for (size_t i = 0; i < p->completion.n_outcomes; i++) {
-		size_t recipient = p->completion.outcomes[i].recipient, k = 0;
-
-		while (p->index[k] != recipient)
-			k++;
-		count_one(p, &p->envelopes[k]);
-		log_recipient(p, &p->envelopes[k]);
+		count_one(p, envelope_of(p, i));
+		log_recipient(p, envelope_of(p, i));
 	}
 }
 
@@ -163,6 +169,8 @@ static void on_recorded(void *arg, int result)
 	p->recording = 0;
 	if (result >= 0) {
 		tell(p);
+		if (p->with_notice)
+			send_queue_wake(p->queue);
 		done(p);
 	} else if (result != -ESTALE) {
 		try_later(p, result);
@@ -177,28 +185,63 @@ static void on_recorded(void *arg, int result)
 	}
 }
 
-/*
- * The one place where notices come from: area D's jobs/send/notice.h decides from the parcel and
- * its outcomes whether one is due, and makes it. Until it is there: none.
- */
-static bool notice_of(struct send_parcel *p, struct store_message *ret,
-		      struct store_body **ret_body)
+static void complete(struct send_parcel *p, const struct store_message *notice,
+		     struct store_body *body)
 {
-	(void)p;
-	(void)ret;
-	(void)ret_body;
-	return false;
+	p->with_notice = notice != NULL;
+	p->completion.fence = p->stored.fence;
+	p->recording =
+		store_complete(p->queue->env.store, &p->completion, notice, body, on_recorded, p);
 }
 
+static void on_notice(void *arg, int result, const struct store_message *m, struct store_body *body)
+{
+	struct send_parcel *p = arg;
+
+	if (result < 0)
+		try_later(p, result);
+	else
+		complete(p, m, body);
+}
+
+/* What the notice tells of each outcome's server. */
+static const struct send_notice_fact *notice_facts(struct send_parcel *p)
+{
+	size_t n = p->completion.n_outcomes;
+	struct send_notice_fact *list = arena_calloc(&p->arena, n, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++) {
+		const struct send_fact *f = fact_of(p, envelope_of(p, i)->answered_in);
+
+		if (f != NULL)
+			list[i] = (struct send_notice_fact){
+				.remote = f->remote, .dsn = f->dsn, .mailbox = f->lmtp};
+	}
+	return list;
+}
+
+/* With the notice that is due, or without; from the start each time, for a body is gone once it
+ * was handed over. */
 static void record(struct send_parcel *p)
 {
-	struct store_message notice;
-	struct store_body *body = NULL;
-	bool any = notice_of(p, &notice, &body);
+	const struct send_queue_settings *s = &p->queue->settings;
+	struct send_notice_env env = {
+		.store = p->queue->env.store,
+		.settings = {.hostname = s->hostname != NULL ? s->hostname : s->helo.text,
+			     .postmaster = s->postmaster,
+			     .delay_notice = s->delay_notice,
+			     .full_max = SEND_QUEUE_NOTICE_FULL}};
+	struct send_notice_attempt a = {.parcel = &p->stored,
+					.outcomes = p->outcomes,
+					.facts = notice_facts(p),
+					.n_outcomes = p->completion.n_outcomes,
+					.now = p->completion.now,
+					.retry_until = p->retry_until};
 
-	p->completion.fence = p->stored.fence;
-	p->recording = store_complete(p->queue->env.store, &p->completion, any ? &notice : NULL,
-				      body, on_recorded, p);
+	p->notice = send_notice_free(p->notice);
+	p->notice = send_notice_new(&env, &a, on_notice, p);
+	if (p->notice == NULL)
+		complete(p, NULL, NULL);
 }
 
 static enum store_state state_of(enum send_outcome o)
@@ -275,6 +318,7 @@ void send_parcel_settle(struct send_parcel *p)
 			v->out->detail = detail_of(p, v);
 		add_outcome(p, v);
 	}
+	p->retry_until = end;
 	if (open) {
 		p->completion.due = send_schedule_next(&q->schedule, p->stored.attempts + 1, now,
 						       end, send_queue_dice());
