@@ -2,7 +2,8 @@
  * The way out of the queue without the rest of the gateway: a store, a resolver, a queue, and
  * commands on standard input, one a line:
  *
- *	set KEY VALUE...      retry S, lifetime S, dane_lifetime S, connections N, per_address N,
+ *	set KEY VALUE...      retry S, lifetime S, dane_lifetime S, connections N, sessions N,
+ *	                      per_address N,
  *	                      mode WORD, helo NAME, connect_timeout S, lease S; before the first put
  *or run route DOMAIN KIND NAME PORT TLS   kind mx, host, address, unix; lmtp-address, lmtp-unix;
  *	                      TLS mode, none, may, encrypt, dane, dane_only
@@ -142,6 +143,8 @@ static void set(struct drive *d, const char *key, const char *value)
 		s->connect_timeout = seconds_of(value);
 	else if (strcmp(key, "connections") == 0)
 		s->connections = (unsigned)number_of(value);
+	else if (strcmp(key, "sessions") == 0)
+		s->sessions = (unsigned)number_of(value);
 	else if (strcmp(key, "per_address") == 0)
 		s->connections_per_address = (unsigned)number_of(value);
 	else if (strcmp(key, "mode") == 0 && dane_mode_from_string(value, &s->mode))

@@ -371,6 +371,34 @@ def test_lmtp(fresh_world: World, tmp_path: Path, kind: str) -> None:
         "full@own.example": "4.2.2"}
 
 
+def test_room_for_one_session_in_all(fresh_world: World, tmp_path: Path) -> None:
+    """Whoever has no more to send makes room at once."""
+    world = fresh_world
+    servers = [world.add_smtp(Smtp()) for _ in range(3)]
+    for i, server in enumerate(servers):
+        world.add_zone(f"d{i}.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    (stats,), _ = _drive(world, tmp_path / "q", "set sessions 1\n" + "".join(
+        f"put a@sender.test b@d{i}.example 300 20\n" for i in range(3)) + "run 4\nstats\n")
+    assert stats["delivered"] == 60
+    assert [len(s.sessions) for s in servers] == [1, 1, 1]
+
+
+def test_two_policies_take_turns_at_one_address(fresh_world: World, tmp_path: Path) -> None:
+    """A session a time, two kinds: none starves, and they do not change at each message."""
+    world = fresh_world
+    pem = certs.self_signed("in.behind.example").write(world.dir / "one.pem")
+    server = world.add_smtp(Smtp(tls=Tls([pem])))
+    world.add_zone("behind.example", [f"in A {server.addresses[0]}"])
+    world.start()
+    (stats,), _ = _drive(
+        world, tmp_path / "q", "set per_address 1\n" + "".join(
+            f"route {p}.example host in.behind.example 25 {p}\n"
+            f"put a@sender.test b@{p}.example 300 100\n" for p in ("may", "encrypt"))
+        + "run 20\nstats\n")
+    assert stats["delivered"] == 200 and stats["connections"] <= 40
+
+
 # --- the store in trouble
 
 def _slow(world: World, **behaviour: Any) -> SmtpServer:

@@ -132,6 +132,11 @@ static bool has_session(const struct send_place *p, const struct send_want *w)
 	return false;
 }
 
+static bool is_impatient(const struct send_place *p, const struct send_want *w)
+{
+	return io_now(p->pool->loop) - w->since > SEND_POOL_PATIENCE_MS * 1000;
+}
+
 static bool has_room(const struct send_place *p)
 {
 	struct send_pool *pool = p->pool;
@@ -145,7 +150,8 @@ bool send_place_serve(struct send_place *p, struct send_session *s)
 	struct send_want *w = p->first;
 
 	/* The one who waits longest must not starve behind others who share this session. */
-	if (w != NULL && !has_room(p) && !serves(s, w) && !has_session(p, w)) {
+	if (w != NULL && !serves(s, w) && is_impatient(p, w) && !has_room(p) &&
+	    !has_session(p, w)) {
 		send_session_end(s);
 		return false;
 	}
@@ -420,6 +426,7 @@ void send_pool_seek(struct send_pool *pool, struct send_want *w)
 
 	require(w->level != DANE_LEVEL_UNREACHABLE);
 	w->key = send_key_of(&w->arena, w);
+	w->since = io_now(pool->loop);
 	enqueue(p, w);
 	mark(pool, p);
 }

@@ -23,6 +23,8 @@
 #include "jobs/send/schedule.h"
 
 enum {
+	/* Who waits longer ends sessions that serve others and not him. */
+	SEND_POOL_PATIENCE_MS = 500,
 	SEND_POOL_IDLE_S = 5, /* a session waits so long for more */
 	/*
 	 * When a turn of the loop takes longer, the processor is what everybody waits for: more
@@ -78,6 +80,7 @@ struct send_want {
 	/* The pool's, while it waits. */
 	struct send_want *next, *previous;
 	struct send_place *place;
+	usec_t since;
 	struct send_key key;
 	struct arena arena;
 };

@@ -217,6 +217,9 @@ void send_session_give_back(struct send_session *s)
 		send_session_end(s);
 	else if (send_place_serve(p, s))
 		return;
+	/* Somebody at another place waits for this one's room. */
+	else if (s->state == SESSION_IDLE && s->pool->crowded && p->first == NULL)
+		send_session_end(s);
 	send_place_look(p);
 }
 
@@ -259,7 +262,9 @@ struct send_session *send_session_new(struct send_pool *p, struct send_place *pl
 		.level = w->level,
 		/* Without a base domain the host's name is the SNI, and nothing is judged. */
 		.dane = w->level != DANE_LEVEL_MAY && s->host.tlsa_base != NULL ? &s->host : NULL,
-		.helo = p->options.helo,
+		.helo = {.kind = p->options.helo.kind,
+			 .host = arena_keep(&s->arena, p->options.helo.host),
+			 .text = arena_strdup(&s->arena, p->options.helo.text)},
 		.connect_timeout = p->options.connect_timeout,
 	};
 	s->after = io_timer_new(p->loop, on_after, s);

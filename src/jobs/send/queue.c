@@ -253,6 +253,8 @@ struct send_queue *send_queue_new(const struct send_queue_env *env,
 	o = pool_options(q);
 	q->pool = send_pool_new(env->loop, env->tls, &o);
 	q->hungry_last = &q->hungry;
+	q->room = (struct probe_room){.max = SEND_QUEUE_DECISIONS_MAX,
+				      .share = SEND_QUEUE_DECISION_SHARE};
 	q->look = io_timer_new(env->loop, on_look, q);
 	q->sweep = io_timer_new(env->loop, on_sweep, q);
 	q->look_at = USEC_NEVER;
@@ -313,6 +315,7 @@ static void stop_all(struct send_queue *q, bool at_once)
 static void on_limit(void *arg)
 {
 	stop_all(arg, true);
+	send_queue_check_stopped(arg);
 }
 
 void send_queue_stop(struct send_queue *q, io_fn *done, void *arg)

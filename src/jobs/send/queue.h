@@ -33,7 +33,10 @@ enum {
 	SEND_QUEUE_LANES = 2000,                      /* hops that are worked on at a time */
 	SEND_QUEUE_RESTING = 2000,                    /* hops without work whose decision is kept */
 	SEND_QUEUE_RESTING_WEIGHT = 32 * 1024 * 1024, /* octets of those decisions, about */
-	SEND_QUEUE_PARCELS = 5000,                    /* in memory */
+	/* Octets of all decisions, about, without what is within the share of each. */
+	SEND_QUEUE_DECISIONS_MAX = 64 * 1024 * 1024,
+	SEND_QUEUE_DECISION_SHARE = 32 * 1024,
+	SEND_QUEUE_PARCELS = 5000,      /* in memory */
 	SEND_QUEUE_RECIPIENTS = 100000, /* in memory, before nothing more is claimed */
 	SEND_QUEUE_SESSIONS = 1000,     /* at a time, to all servers; fewer by `sessions` */
 };

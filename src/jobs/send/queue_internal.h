@@ -149,6 +149,7 @@ struct send_queue {
 	struct send_lane *lanes[QUEUE_BUCKETS];
 	struct send_lanes active, resting;
 	size_t resting_weight;
+	struct probe_room room; /* for decisions */
 	struct send_lane *hungry, **hungry_last;
 	struct send_parcel *parcels[QUEUE_BUCKETS];
 	struct send_parcel *all;

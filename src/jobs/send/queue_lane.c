@@ -106,6 +106,8 @@ static void rest(struct send_lane *l)
 	drop_hungry(l);
 	l->state = LANE_RESTING;
 	list_add(l);
+	if (l->choice != NULL)
+		l->choice->fresh = false;
 	q->resting_weight += weight_of(l);
 	while (q->resting.n > SEND_QUEUE_RESTING || q->resting_weight > SEND_QUEUE_RESTING_WEIGHT)
 		send_lane_free(q->resting.first);
@@ -289,6 +291,7 @@ static void decide(struct send_lane *l)
 	}
 	c->decide = probe_decide_new(q->env.loop, q->env.resolver, &c->request,
 				     usec_add(now, usec_seconds(QUEUE_DECIDE_S)), on_decision, l);
+	probe_decide_within(c->decide, &q->room);
 }
 
 /* Whether there is one that holds; else one is on its way, and the lane is fed when it is there. */

@@ -272,6 +272,10 @@ void send_parcel_stop(struct send_parcel *p, bool at_once)
 
 	if (p->state == PARCEL_SEEKING || (p->state == PARCEL_HOLDING && at_once)) {
 		stop_here(p);
+	} else if (p->state == PARCEL_SETTLING && at_once && p->recording == 0) {
+		/* The store cannot take it: the next start sends it once more. */
+		l->n_settling--;
+		send_parcel_free(p);
 	} else if (p->state == PARCEL_WAITING) {
 		send_lane_take_out(l, p);
 		l->n_settling++;
@@ -386,10 +390,11 @@ static void submit(struct send_parcel *p)
 	if (p->n_batch == 0) {
 		leave_session(p);
 	} else if (ret < 0) {
-		/* What is stored was looked at when it came; this is not the server's fault. */
+		/* What is stored was looked at when it came: no server would ever get it. */
+		for (size_t i = 0; i < p->n_batch; i++)
+			send_envelope_set(p->batch[i], SEND_FAILED, "5.1.3", NULL,
+					  "an address of the envelope cannot be sent", true);
 		p->n_batch = 0;
-		send_envelopes_note_failure(p->envelopes, p->n, "4.3.0",
-					    "an address of the envelope cannot be sent");
 		leave_session(p);
 	}
 }

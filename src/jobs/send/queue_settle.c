@@ -115,8 +115,9 @@ static void count_one(const struct send_parcel *p, const struct send_envelope *v
 
 static const struct send_envelope *envelope_of(const struct send_parcel *p, size_t outcome)
 {
-	size_t recipient = p->outcomes[outcome].recipient, k = 0;
+	size_t recipient = p->outcomes[outcome].recipient, k = outcome;
 
+	/* Both in ascending order, some envelopes perhaps without an outcome. */
 	while (p->index[k] != recipient)
 		k++;
 	return &p->envelopes[k];
