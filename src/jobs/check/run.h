@@ -9,7 +9,7 @@
 #include "edge/dns/resolver.h"
 #include "edge/tls/conn.h"
 #include "edge/tls/facts.h"
-#include "edge/web.h"
+#include "edge/web/fetch.h"
 #include "jobs/check/finding.h"
 #include "jobs/check/pool.h"
 #include "jobs/check/rehearse.h"

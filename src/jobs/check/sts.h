@@ -8,7 +8,7 @@
 #include "base/js.h"
 #include "core/mail/sts.h"
 #include "edge/dns/resolver.h"
-#include "edge/web.h"
+#include "edge/web/fetch.h"
 
 enum {
 	CHECK_STS_TIMEOUT = 60, /* seconds (section 3.3); or half of the domain's time */

@@ -1,4 +1,4 @@
-#include "edge/web.h"
+#include "edge/web/fetch.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
