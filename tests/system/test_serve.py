@@ -430,3 +430,44 @@ def test_metrics_port_is_taken(make: Make) -> None:
         gateway = make({"metrics": {"listen": "127.0.0.1:9726"}}, start=False)
         gateway.start()
         _ended(gateway, 69, "127.0.0.1:9726", "in use")
+
+
+# --- the sandbox
+
+
+def test_sandbox(needs_users: None, make: Make, site: World) -> None:
+    """Every thread is in it, also those that came later; a folder of its own it cannot read."""
+    gateway = make()
+    gateway.wait_for("dns", health="good")
+    event = gateway.wait_for("sandbox")
+    assert event["seccomp"] == "yes"
+    assert gateway.popen
+    pid = gateway.popen.pid
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        assert _status(int(thread))["Seccomp"] == "2", thread
+    if event["landlock"] == "none":
+        pytest.skip("the kernel has no Landlock")
+    _name_recipients(gateway, gateway.dir)
+    gateway.wait_for("reloaded")
+    _name_recipients(gateway, site.dir.parent / "elsewhere")
+    assert "Permission denied" in gateway.wait_for("config_problem")["detail"]
+
+
+def _name_recipients(gateway: Gateway, folder: Path) -> None:
+    """A reload with a file in this folder, which any user may read."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "recipients"
+    path.write_text("anna@own.example\n")
+    folder.chmod(0o755)
+    path.chmod(0o644)
+    gateway.write(domains={"own.example": {"next_hop": "smtp:[192.0.2.1]:25",
+                                           "recipients": str(path)}})
+    gateway.signal(signal.SIGHUP)
+
+
+def test_without_sandbox(make: Make, site: World) -> None:
+    gateway = make({"sandbox": False})
+    assert gateway.popen and not gateway.events("sandbox")
+    assert _status(gateway.popen.pid)["Seccomp"] == "0"
+    _name_recipients(gateway, site.dir.parent / "elsewhere")
+    gateway.wait_for("reloaded")

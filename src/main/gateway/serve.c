@@ -12,6 +12,7 @@
 #include "edge/io/log.h"
 #include "main/gateway/control.h"
 #include "main/gateway/metrics.h"
+#include "main/gateway/sandbox.h"
 
 static enum io_log_level log_level(const struct config_file *f)
 {
@@ -261,6 +262,47 @@ static void warn_of_reload(const struct gateway *g)
 	config_problems_done(&p);
 }
 
+/* What the file names now: a reload reads what is beside it too, and nothing elsewhere. */
+static void set_folders(const struct gateway *g, struct gateway_sandbox *s, struct arena *a)
+{
+	const struct config_file *f = g->file;
+
+	gateway_sandbox_write(s, a, f->state);
+	gateway_sandbox_write(s, a, f->queue.directory);
+	gateway_sandbox_read(s, a, f->path);
+	gateway_sandbox_read(s, a, g->dns.root_hints);
+	gateway_sandbox_read(s, a, g->dns.trust_anchor);
+	for (size_t i = 0; i < f->certificates.n; i++) {
+		gateway_sandbox_read(s, a, f->certificates.items[i].chain);
+		gateway_sandbox_read(s, a, f->certificates.items[i].key);
+	}
+	for (size_t i = 0; i < f->domains.n; i++)
+		gateway_sandbox_read(s, a, f->domains.items[i].recipients);
+	for (size_t i = 0; i < f->listeners.n; i++) {
+		gateway_sandbox_read(s, a, f->listeners.items[i].passwords);
+		if (f->listeners.items[i].at.kind == CONFIG_ENDPOINT_UNIX)
+			gateway_sandbox_socket(s, a, f->listeners.items[i].at.name);
+	}
+}
+
+static int enter_sandbox(const struct gateway *g, struct err *e)
+{
+	struct gateway_sandbox s = {0};
+	struct arena a = {0};
+	int landlock, r;
+	bool seccomp;
+
+	set_folders(g, &s, &a);
+	r = gateway_sandbox_enter(&s, &landlock, &seccomp, e);
+	arena_done(&a);
+	if (r < 0)
+		return r;
+	IO_LOG(landlock > 0 && seccomp ? IO_LOG_INFO : IO_LOG_WARNING, NULL, "sandbox",
+	       {"landlock", landlock > 0 ? IO_LOG_NUMBER(landlock) : "none"},
+	       {"seccomp", seccomp ? "yes" : "none"});
+	return 0;
+}
+
 /* What takes root, or what root may read: then root is gone. */
 static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret, struct err *e)
 {
@@ -295,6 +337,8 @@ static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret
 	if (r < 0)
 		return GATEWAY_NOT_ALLOWED;
 	warn_of_reload(g);
+	if (g->file->sandbox && enter_sandbox(g, e) < 0)
+		return GATEWAY_UNAVAILABLE;
 	return GATEWAY_ENDED;
 }
 
