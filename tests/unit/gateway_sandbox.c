@@ -215,16 +215,19 @@ static void what_it_does_all_day_goes_on(void **state)
 static void calls_are_refused(void **state)
 {
 	static int (*const fns[])(void) = {
-		run_program, ax25,         netlink, raw_socket, uring, bpf_call, namespaces,
-#ifndef GATEWAY_SANDBOX_TRACED
-		trace,       make_process,
-#endif
+		run_program, ax25,       netlink, raw_socket,   uring,
+		bpf_call,    namespaces, trace,   make_process, /* the last two: not under
+								   AddressSanitizer */
 	};
+	size_t n = ARRAY_SIZE(fns);
 
+#ifdef GATEWAY_SANDBOX_TRACED
+	n -= 2;
+#endif
 	(void)state;
 	if ((result_of(enter, false) & 128) == 0)
 		skip();
-	for (size_t i = 0; i < ARRAY_SIZE(fns); i++)
+	for (size_t i = 0; i < n; i++)
 		if (result_of(fns[i], true) != EPERM)
 			fail_msg("call %zu is not refused", i);
 	/* Outside they are not. */
