@@ -28,6 +28,7 @@ struct gateway_snapshot {
 struct gateway_inbound {
 	struct gateway_inbound_env env;
 	struct receive *receive;
+	char *spool; /* outlives the file that names it: the key wants a restart */
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -285,7 +286,7 @@ struct gateway_inbound *gateway_inbound_new(const struct gateway_inbound_env *en
 	struct gateway_inbound *in = xcalloc(1, sizeof(*in));
 	struct receive_env receive = {.loop = env->loop,
 				      .store = env->store,
-				      .spool = f->queue.directory,
+				      .spool = in->spool = xstrdup(f->queue.directory),
 				      .stored = on_stored,
 				      .rules_unused = on_unused,
 				      .arg = in};
@@ -322,6 +323,7 @@ struct gateway_inbound *gateway_inbound_free(struct gateway_inbound *in)
 {
 	if (in != NULL) {
 		receive_free(in->receive);
+		free(in->spool);
 		free(in);
 	}
 	return NULL;

@@ -4,17 +4,25 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifdef GATEWAY_TRACED
+static const int dumpable = 1;
+#else
+static const int dumpable = 0;
+#endif
+
 int gateway_user_find(const char *name, struct gateway_user *ret, struct err *e)
 {
 	struct passwd *p;
 
-	*ret = (struct gateway_user){name, geteuid(), getegid(), false};
+	*ret = (struct gateway_user){.uid = geteuid(), .gid = getegid()};
+	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	if (geteuid() != 0)
 		return 0;
 	errno = 0;
@@ -23,7 +31,11 @@ int gateway_user_find(const char *name, struct gateway_user *ret, struct err *e)
 		return err_set(e, errno != 0 ? -errno : -ENOENT,
 			       "user: there is no user %s to run as (make one, or name another)",
 			       name);
-	*ret = (struct gateway_user){name, p->pw_uid, p->pw_gid, true};
+	if (strcmp(ret->name, p->pw_name) != 0)
+		return err_set(e, -EINVAL, "user: the name is too long");
+	ret->uid = p->pw_uid;
+	ret->gid = p->pw_gid;
+	ret->change = true;
 	return 0;
 }
 
@@ -88,7 +100,8 @@ static int verify(const struct gateway_user *u, struct err *e)
 		return err_set(e, -EPERM, "user: root can still be had back");
 	if (!has_no_capability())
 		return err_set(e, -EPERM, "user: capabilities are left");
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 ||
+	    prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != dumpable)
 		return err_set(e, -EPERM, "user: the process could gain or leak something");
 	return 0;
 }
@@ -96,7 +109,7 @@ static int verify(const struct gateway_user *u, struct err *e)
 int gateway_privileges_drop(const struct gateway_user *u, struct err *e)
 {
 	/* setgid-only programs and odd launchers: what is not changed must still be ours alone. */
-	struct gateway_user own = {"the user that started it", getuid(), getgid(), false};
+	struct gateway_user own = {"the one that started it", getuid(), getgid(), false};
 	int r = 0;
 
 	/* Before the ids: the bounding set takes a capability to change. */
@@ -111,7 +124,8 @@ int gateway_privileges_drop(const struct gateway_user *u, struct err *e)
 	r = capabilities_clear();
 	if (r < 0)
 		return err_set(e, r, "user: cannot give up capabilities: %s", strerror(-r));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0) < 0)
 		return err_set(e, -errno, "user: %s", strerror(errno));
 	return verify(u->change ? u : &own, e);
 }

@@ -13,8 +13,24 @@
 
 #include "base/err.h"
 
+/*
+ * AddressSanitizer searches for leaks by a process that traces this one: in its builds the process
+ * stays dumpable, and the sandbox lets that process be.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define GATEWAY_TRACED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GATEWAY_TRACED
+#endif
+#endif
+
+enum {
+	GATEWAY_USER_MAX = 64, /* octets of a user's name, NUL included */
+};
+
 struct gateway_user {
-	const char *name; /* lent */
+	char name[GATEWAY_USER_MAX];
 	uid_t uid;
 	gid_t gid;
 	bool change; /* started as root: become this user; else stay who we are */

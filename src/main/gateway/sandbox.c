@@ -33,8 +33,12 @@ struct ruleset {
 #define FS_SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 /* Beneath these everybody may read, and the libraries do. */
-static const char *const system_folders[] = {"/etc", "/usr/share", "/usr/lib",
-					     "/lib", "/lib64",     "/sys/devices/system/cpu"};
+static const char *const system_folders[] = {
+	"/etc",  "/usr/share", "/usr/lib", "/lib", "/lib64", "/sys/devices/system/cpu",
+#ifdef GATEWAY_TRACED
+	"/proc",
+#endif
+};
 
 /* --- which folders ---------------------------------------------------------------------------- */
 
@@ -187,7 +191,7 @@ static const int refused[] = {
 	SCMP_SYS(pivot_root),
 	SCMP_SYS(process_vm_readv),
 	SCMP_SYS(process_vm_writev),
-#ifndef GATEWAY_SANDBOX_TRACED
+#ifndef GATEWAY_TRACED
 	SCMP_SYS(ptrace),
 #endif
 	SCMP_SYS(quotactl),
@@ -210,7 +214,7 @@ static int add_filters(scmp_filter_ctx f)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
 		r = seccomp_rule_add(f, no, refused[i], 0);
-#ifndef GATEWAY_SANDBOX_TRACED
+#ifndef GATEWAY_TRACED
 	/* Threads, not processes. clone3 hides its flags from a filter; the C library then takes
 	 * clone. */
 	if (r == 0)

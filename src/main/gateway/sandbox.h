@@ -15,15 +15,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-
-/* AddressSanitizer searches for leaks by a process that traces this one: those two are let be. */
-#if defined(__SANITIZE_ADDRESS__)
-#define GATEWAY_SANDBOX_TRACED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GATEWAY_SANDBOX_TRACED
-#endif
-#endif
+#include "main/gateway/privileges.h"
 
 enum {
 	GATEWAY_SANDBOX_PATHS = 64, /* that are given; further ones cannot be used */
