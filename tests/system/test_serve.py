@@ -150,8 +150,14 @@ def test_both_families_and_an_address_beside_them(make: Make, site: World) -> No
     ready = gateway.wait_for("ready")
     assert ready["listeners"] == f"mx [::]:25, relay {own}:25"
     assert f"{own}:25" in _listening() and "*:25" in _listening()
-    for address in (own, "127.0.0.1", "::1"):
-        socket.create_connection((address, 25), 5).close()
+    # Who connects to the one address is the relay's client, all others are the world.
+    for address, code in ((own, 250), ("127.0.0.1", 550), ("::1", 550)):
+        for _ in range(5):
+            source = ("", 0) if ":" in address else (own, 0)
+            with smtplib.SMTP(address, 25, "client.test", 10, source) as client:
+                client.ehlo()
+                client.mail("a@sender.test")
+                assert client.rcpt("b@elsewhere.test")[0] == code, address
 
 
 def test_four_and_six_apart(make: Make) -> None:
