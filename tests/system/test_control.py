@@ -312,6 +312,25 @@ def test_hold_release_delete(filled: Gateway) -> None:
     assert _list(filled) == []
 
 
+def test_bounce(filled: Gateway) -> None:
+    """The sender gets a notice with the recipients that it names; a notice's own sender is nobody."""
+    first = _list(filled)[0]["id"]
+    assert filled.tool("queue", "hold", first).returncode == 0
+    assert filled.tool("queue", "bounce", first).stdout == "bounce: 2\n"
+    lines = _list(filled)
+    assert first not in {line["id"] for line in lines}
+    notices = [line for line in lines if line["to"] == "a@sender.test"]
+    assert len(notices) == 2 and {line["from"] for line in notices} == {""}
+    # Nothing is made of a message without a sender.
+    assert filled.tool("queue", "bounce", "--sender", "<>", "--domain", "one.example").stdout == "bounce: 1\n"
+    assert sorted(line["to"] for line in _list(filled)) == ["a@sender.test"] * 2 + ["z@three.example"]
+    assert filled.tool("queue", "bounce", "--all").stdout == "bounce: 3\n"
+    # Only the notice to B is left, and those who bounced were told of nothing.
+    assert [line["to"] for line in _list(filled)] == ["B@sender.test"]
+    done = filled.tool("queue", "bounce", "BCDFGHJKLMNPQRST")
+    assert done.returncode == 65 and done.stdout == "bounce: 0\n"
+
+
 def test_long_list_is_made_in_slices(filled: Gateway) -> None:
     """Ten thousand lines for a client that reads slowly, while others are answered; nothing twice,
     nothing left out; and one that reads nothing holds no more than a slice."""

@@ -425,6 +425,54 @@ static void an_administrator_acts_on_what_fits(void **state)
 	assert_int_equal(w->counts.hops, 0);
 }
 
+static size_t take(struct world *w, uint64_t key, usec_t now)
+{
+	store_take(w->store, key, now, usec_seconds(60), on_parcels, w);
+	await(w);
+	assert_int_equal(w->result, 0);
+	return w->n;
+}
+
+/* Held, not due: an administrator has it all the same; but never beside another. */
+static void an_administrator_takes_one_parcel(void **state)
+{
+	struct world *w = *state;
+	struct store_message m = message(1, three, 3);
+	struct store_filter all = {0};
+	struct store_outcome failed[] = {{.recipient = 0, .state = STORE_FAILED},
+					 {.recipient = 1, .state = STORE_FAILED}};
+	struct store_parcel mine;
+	uint64_t keys[2];
+
+	assert_int_equal(put(w, &m, 10), 0);
+	store_list(w->store, &all, 0, 3, on_parcels, w);
+	await(w);
+	assert_int_equal(w->n, 2);
+	keys[0] = w->parcels[0].key;
+	keys[1] = w->parcels[1].key;
+	assert_int_equal(act(w, STORE_HOLD, &all), 2);
+	assert_int_equal(claim(w, "one.example", T0 + 50), 0);
+	assert_int_equal(take(w, keys[0], T0 - 10), 1);
+	mine = w->parcels[0];
+	assert_int_equal(mine.key, keys[0]);
+	assert_int_equal(w->n_recipients[0], 2);
+	assert_int_equal(mine.state, STORE_HELD);
+	assert_int_equal(act(w, STORE_UNHOLD, &all), 2);
+	/* Under that lease nobody has it; the other parcel is free. */
+	assert_int_equal(take(w, keys[0], T0), 0);
+	assert_int_equal(claim(w, "one.example", T0 + 50), 0);
+	assert_int_equal(claim(w, "two.example", T0 + 50), 1);
+	assert_int_equal(take(w, keys[1], T0 + 50), 0);
+	assert_int_equal(settle(w, mine, failed, 2, T0, T0), 0);
+	assert_int_equal(take(w, keys[0], T0), 0);
+	assert_int_equal(take(w, 4711, T0), 0);
+	/* The claim has run out: it is taken over. */
+	assert_int_equal(take(w, keys[1], T0 + usec_seconds(120)), 1);
+	assert_int_equal(settle(w, w->parcels[0], failed, 1, T0, T0), 0);
+	assert_int_equal(count_messages(w), 0);
+	assert_int_equal(w->counts.hops, 0);
+}
+
 static void a_second_process_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -553,6 +601,7 @@ int main(void)
 		WITH_STORE(a_lost_lease_records_nothing),
 		WITH_STORE(a_notice_is_stored_with_its_cause),
 		WITH_STORE(an_administrator_acts_on_what_fits),
+		WITH_STORE(an_administrator_takes_one_parcel),
 		WITH_STORE(a_second_process_is_refused),
 		WITH_STORE(nobody_else_may_read_it),
 		WITH_STORE(a_file_without_a_message_goes_at_start),

@@ -62,7 +62,7 @@ struct store_op {
 	/* Given. */
 	struct store_message message; /* enqueue, complete: id.text[0] == 0: none */
 	struct store_bytes bytes;
-	const char *hop;
+	const char *hop; /* claim: NULL: the parcel `key` alone */
 	size_t skip, max;
 	usec_t now, until;
 	uint64_t key, fence;

@@ -81,6 +81,9 @@ static const char *const text[SQL_COUNT] = {
 		"SELECT " STORE_PARCEL_COLUMNS ", p.hop FROM parcel p JOIN hop h ON h.num=p.hop"
 		" JOIN message m ON m.num=p.num>>13 WHERE p.hop=?1 AND p.state=0 AND"
 		" p.due<=?2 AND " NOT_LEASED " ORDER BY p.due LIMIT ?3",
+	[SQL_TAKE] = "SELECT " STORE_PARCEL_COLUMNS ", p.hop FROM parcel p"
+		     " JOIN hop h ON h.num=p.hop JOIN message m ON m.num=p.num>>13"
+		     " WHERE p.num=?1 AND " NOT_LEASED,
 	[SQL_RECIPIENTS] = RECIPIENT_SQL,
 	[SQL_LEASE_ADD] = "INSERT OR REPLACE INTO lease VALUES(?,?,?,?)",
 	[SQL_LEASE_GET] = "SELECT fence FROM lease WHERE parcel=?",

@@ -166,24 +166,13 @@ static void list_hops(struct store_engine *e, struct store_op *op)
 	store_sql_reset(e, SQL_NEXT_DUE);
 }
 
-/* The hop is known and has no parcel that is due: its row says when one will be. */
-static void claim(struct store_engine *e, struct store_op *op)
+/* The parcels of a statement that is bound, with their recipients and fences. */
+static void claim_rows(struct store_engine *e, struct store_op *op, enum store_sql sql)
 {
-	int64_t hop = -1;
-
-	op->parcels = arena_calloc(&op->arena, op->max, sizeof(*op->parcels));
-	op->n = 0;
-	store_sql_bind(e, SQL_FIND_HOP, "t", op->hop);
-	if (store_sql_row(e, SQL_FIND_HOP))
-		hop = column(e, SQL_FIND_HOP, 0);
-	store_sql_reset(e, SQL_FIND_HOP);
-	if (hop < 0)
-		return;
-	store_sql_bind(e, SQL_CLAIM, "iii", hop, op->now, (int64_t)op->max);
-	while (op->arena.used < STORE_ANSWER_OCTETS && store_sql_row(e, SQL_CLAIM)) {
+	while (op->n < op->max && op->arena.used < STORE_ANSWER_OCTETS && store_sql_row(e, sql)) {
 		struct store_parcel *p = &op->parcels[op->n++];
 
-		store_parcel_row(e->sql[SQL_CLAIM], &op->arena, p);
+		store_parcel_row(e->sql[sql], &op->arena, p);
 		p->fence = ++e->fence;
 		store_sql_bind(e, SQL_RECIPIENTS, "i", (int64_t)p->key);
 		if (e->error == 0)
@@ -192,7 +181,43 @@ static void claim(struct store_engine *e, struct store_op *op)
 				store_parcel_recipients(e->sql[SQL_RECIPIENTS], &op->arena, p));
 		store_sql_reset(e, SQL_RECIPIENTS);
 	}
-	store_sql_reset(e, SQL_CLAIM);
+	store_sql_reset(e, sql);
+}
+
+static void take(struct store_engine *e, struct store_op *op)
+{
+	int64_t hop = -1;
+
+	store_sql_bind(e, SQL_TAKE, "ii", (int64_t)op->key, op->now);
+	claim_rows(e, op, SQL_TAKE);
+	store_sql_bind(e, SQL_PARCEL_HOP, "i", (int64_t)op->key);
+	if (store_sql_row(e, SQL_PARCEL_HOP))
+		hop = column(e, SQL_PARCEL_HOP, 0);
+	store_sql_reset(e, SQL_PARCEL_HOP);
+	if (op->n > 0)
+		store_sql_run(e, SQL_LEASE_ADD, "iiii", (int64_t)op->key, hop,
+			      (int64_t)op->parcels[0].fence, op->until);
+}
+
+/* The hop is known and has no parcel that is due: its row says when one will be. */
+static void claim(struct store_engine *e, struct store_op *op)
+{
+	int64_t hop = -1;
+
+	op->parcels = arena_calloc(&op->arena, op->max, sizeof(*op->parcels));
+	op->n = 0;
+	if (op->hop == NULL) {
+		take(e, op);
+		return;
+	}
+	store_sql_bind(e, SQL_FIND_HOP, "t", op->hop);
+	if (store_sql_row(e, SQL_FIND_HOP))
+		hop = column(e, SQL_FIND_HOP, 0);
+	store_sql_reset(e, SQL_FIND_HOP);
+	if (hop < 0)
+		return;
+	store_sql_bind(e, SQL_CLAIM, "iii", hop, op->now, (int64_t)op->max);
+	claim_rows(e, op, SQL_CLAIM);
 	/* After the walk: it reads the table that these change. */
 	for (size_t i = 0; i < op->n; i++)
 		store_sql_run(e, SQL_LEASE_ADD, "iiii", (int64_t)op->parcels[i].key, hop,

@@ -356,6 +356,19 @@ uint64_t store_claim(struct store *s, const char *hop, size_t max, usec_t now, u
 	return push(s, op, 0);
 }
 
+uint64_t store_take(struct store *s, uint64_t key, usec_t now, usec_t lease, store_parcels_fn *fn,
+		    void *arg)
+{
+	struct store_op *op = store_op_new(s, STORE_OP_CLAIM, arg);
+
+	op->fn.parcels = fn;
+	op->key = key;
+	op->max = 1;
+	op->now = now;
+	op->until = usec_add(now, lease);
+	return push(s, op, 0);
+}
+
 uint64_t store_extend(struct store *s, uint64_t key, uint64_t fence, usec_t until,
 		      store_done_fn *fn, void *arg)
 {

@@ -191,6 +191,12 @@ typedef void store_parcels_fn(void *arg, int result, const struct store_parcel *
 /* Parcels of `hop` that are due, oldest due first, for this caller alone until now + lease. */
 uint64_t store_claim(struct store *s, const char *hop, size_t max, usec_t now, usec_t lease,
 		     store_parcels_fn *fn, void *arg);
+/*
+ * One parcel, held or not due as it may be, for an administrator: as store_claim. Nothing if it is
+ * gone or under a lease.
+ */
+uint64_t store_take(struct store *s, uint64_t key, usec_t now, usec_t lease, store_parcels_fn *fn,
+		    void *arg);
 /* The lease runs until `until`. -ESTALE. */
 uint64_t store_extend(struct store *s, uint64_t key, uint64_t fence, usec_t until,
 		      store_done_fn *fn, void *arg);

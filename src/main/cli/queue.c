@@ -188,6 +188,10 @@ static int run(const struct config *c, const struct gateway_request *r)
 		printf("%s: %lld\n", gateway_command_to_string(r->command),
 		       (long long)js_int(js_get(done, "parcels"), 0));
 	ids = unknown_ids(done);
+	if (js_int(js_get(done, "busy"), 0) > 0)
+		ids = cli_fail(CLI_TEMPORARY,
+			       "queue: %lld left alone, being delivered just now: try again",
+			       (long long)js_int(js_get(done, "busy"), 0));
 	code = cli_written("queue");
 	return code != CLI_OK ? code : ids;
 }

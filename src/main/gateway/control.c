@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "edge/io/log.h"
+#include "main/gateway/bounce.h"
 #include "main/gateway/request.h"
 #include "main/gateway/show.h"
 
@@ -48,7 +49,9 @@ struct client {
 	uint64_t partly; /* the parcel that was shown in part, and how many of its lines */
 	size_t recipients;
 	uint64_t parcels;   /* that were changed or shown */
+	uint64_t busy;      /* that were left alone: they are being delivered */
 	struct js *unknown; /* ids that fit nothing */
+	struct gateway_bounce *bounce;
 };
 
 struct gateway_control {
@@ -84,6 +87,7 @@ static void client_cut(struct client *k)
 	k->state = CLIENT_CLOSED;
 	if (k->ticket != 0)
 		store_forget(c->g->store, k->ticket);
+	k->bounce = gateway_bounce_free(k->bounce);
 	io_watch_free(k->watch);
 	io_timer_free(k->timer);
 	close(k->fd);
@@ -192,6 +196,8 @@ static void put_counted(struct client *k)
 	struct js *v = js_object();
 
 	js_set_int(v, "parcels", (int64_t)k->parcels);
+	if (k->request.command == GATEWAY_BOUNCE)
+		js_set_int(v, "busy", (int64_t)k->busy);
 	js_set(v, "unknown", k->unknown != NULL ? TAKE(k->unknown) : js_array());
 	put_done(k, v);
 }
@@ -238,6 +244,20 @@ static void on_acted(void *arg, int result)
 	client_wait(k);
 }
 
+/* All are done. */
+static void acted(struct client *k)
+{
+	struct gateway *g = k->control->g;
+
+	IO_LOG(IO_LOG_INFO, k->name, "control_done",
+	       {"command", gateway_command_to_string(k->request.command)},
+	       {"parcels", IO_LOG_NUMBER(k->parcels)},
+	       {"busy", k->busy > 0 ? IO_LOG_NUMBER(k->busy) : NULL});
+	if (g->outbound != NULL)
+		gateway_outbound_wake(g->outbound);
+	put_counted(k);
+}
+
 static void act_next(struct client *k)
 {
 	static const enum store_action actions[] = {[GATEWAY_RETRY] = STORE_RETRY,
@@ -247,17 +267,42 @@ static void act_next(struct client *k)
 	struct gateway *g = k->control->g;
 
 	if (!next_id(k)) {
-		IO_LOG(IO_LOG_INFO, k->name, "control_done",
-		       {"command", gateway_command_to_string(k->request.command)},
-		       {"parcels", IO_LOG_NUMBER(k->parcels)});
-		if (g->outbound != NULL)
-			gateway_outbound_wake(g->outbound);
-		put_counted(k);
+		acted(k);
 		return;
 	}
 	k->state = CLIENT_WORKS;
 	k->ticket = store_act(g->store, actions[k->request.command], &k->filter, io_unix_now(),
 			      on_acted, k);
+}
+
+static void bounce_next(struct client *k);
+
+static void on_bounced(void *arg, int result, uint64_t returned, uint64_t busy)
+{
+	struct client *k = arg;
+
+	k->bounce = gateway_bounce_free(k->bounce);
+	k->parcels += returned;
+	k->busy += busy;
+	if (returned + busy == 0)
+		unknown_id(k);
+	if (result < 0)
+		put_store_error(k, result);
+	else
+		bounce_next(k);
+	if (k->state == CLIENT_READS)
+		take_up(k);
+	client_wait(k);
+}
+
+static void bounce_next(struct client *k)
+{
+	if (!next_id(k)) {
+		acted(k);
+		return;
+	}
+	k->state = CLIENT_WORKS;
+	k->bounce = gateway_bounce_new(k->control->g, &k->filter, on_bounced, k);
 }
 
 /* One recipient's line (list), or one of its lines (show: 0 is the parcel's). */
@@ -379,7 +424,7 @@ static void obey(struct client *k)
 	       {"older", k->request.older > 0 ? IO_LOG_NUMBER(k->request.older) : NULL},
 	       {"all", k->request.all ? "yes" : NULL});
 	k->next_id = 0;
-	k->parcels = 0;
+	k->parcels = k->busy = 0;
 	switch (command) {
 	case GATEWAY_STATUS:
 		k->state = CLIENT_WORKS;
@@ -398,7 +443,8 @@ static void obey(struct client *k)
 		list_next(k);
 		return;
 	case GATEWAY_BOUNCE:
-		put_error(k, "unavailable", "bounce is not there yet");
+		filter_of(k);
+		bounce_next(k);
 		return;
 	case GATEWAY_RETRY:
 	case GATEWAY_HOLD:
