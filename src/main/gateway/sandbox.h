@@ -7,7 +7,7 @@
  * its own, and nothing else; it executes nothing. Calls: no program is started and no process made
  * (only threads), nothing is traced, mounted or loaded; sockets are IPv4, IPv6 and Unix ones. The
  * list says what is refused, not what is allowed: the libraries change what they call with each
- * update (docs/decisions/0034). A refused call fails with EPERM.
+ * update (docs/decisions/0036). A refused call fails with EPERM.
  *
  * Where the kernel has one of the two not, the other is used, and it is said.
  */
