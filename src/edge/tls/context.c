@@ -165,7 +165,7 @@ bool tls_configure(SSL_CTX *ctx, const struct tls_settings *t)
 
 static SSL_CTX *client(const struct tls_settings *t)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX *ctx = SSL_CTX_new_ex(tls_library(), NULL, TLS_client_method());
 
 	if (ctx != NULL && tls_configure(ctx, t) && SSL_CTX_dane_enable(ctx) == 1)
 		return ctx;

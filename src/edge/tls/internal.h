@@ -29,6 +29,12 @@ struct tls_settings {
 /* All that openssl.cnf could have changed is set again: options, store, groups, signatures. */
 bool tls_configure(SSL_CTX *ctx, const struct tls_settings *t) _mustcheck_;
 
+/*
+ * OpenSSL's default algorithms without the decoders that no certificate needs, for clients; made
+ * once a process and never freed. NULL, OpenSSL's own library context, if that cannot be made.
+ */
+OSSL_LIB_CTX *tls_library(void);
+
 SSL_CTX *tls_context_ssl(const struct tls_context *c, enum tls_level level);
 SSL_CTX *tls_server_ssl(const struct tls_server *s);
 
