@@ -293,7 +293,8 @@ static void put_reasons(struct mail_dsn_writer *w, const struct mail_dsn_recipie
 				     shown(w, r->remote, HOST_MAX, false));
 	if (r->reply != NULL)
 		put_paragraph(w, title, shown(w, r->reply, MAIL_DSN_TEXT_MAX, w->utf8));
-	if (r->detail != NULL)
+	/* Most often it has the reply in it, and says no more that the sender could use. */
+	if (r->detail != NULL && (r->reply == NULL || strstr(r->detail, r->reply) == NULL))
 		put_paragraph(w, "In detail: ", shown(w, r->detail, MAIL_DSN_TEXT_MAX, w->utf8));
 	put_paragraph(w, "Status: ", status);
 	put(w, "\r\n");
