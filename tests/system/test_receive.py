@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import crypt
 import hashlib
 import os
 import re
@@ -14,6 +13,7 @@ import struct
 import subprocess
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ from lab import certs
 from lab.pytest_plugin import wait_until
 from lab.smtp_server import Smtp, SmtpServer, Tls
 from receiver import DRIVER, Client, Receiver
+
+with warnings.catch_warnings():  # Python 3.13 has it no more; this is Debian 12's 3.11
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import crypt
 
 SEC = 1000000
 MESSAGE = b"Subject: lab\r\n\r\nhello\r\n"
