@@ -60,7 +60,8 @@ struct receive;
 struct receive *receive_new(const struct receive_env *env, const struct receive_rules *rules);
 /*
  * Ends everything at once, without a word to the clients; what the store was given it keeps. After
- * it no callback comes, but `rules_unused` for the rules that are left.
+ * it no callback comes, but `rules_unused` at the end of the turn for the rules that are left.
+ * Resolver and TLS context may be freed then, the loop not yet.
  */
 struct receive *receive_free(struct receive *r);
 

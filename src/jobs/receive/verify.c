@@ -52,6 +52,8 @@ struct receive_verifier {
 	struct kind kinds[3]; /* by enum receive_answer */
 	struct question *questions;
 	size_t n_questions;
+	struct question *answered; /* freed by `reaper`, not in their own callback */
+	struct io_timer *reaper;
 	uint64_t last_ticket;
 };
 
@@ -164,10 +166,8 @@ static bool holds(const struct known *k, usec_t now)
 
 /* --- questions -------------------------------------------------------------------------------- */
 
-static void question_free(void *arg)
+static void question_free(struct question *q)
 {
-	struct question *q = arg;
-
 	while (q->waiters != NULL) {
 		struct waiter *w = q->waiters;
 
@@ -176,6 +176,23 @@ static void question_free(void *arg)
 	}
 	receive_callout_free(q->callout);
 	free(q);
+}
+
+static void free_list(struct question **list)
+{
+	while (*list != NULL) {
+		struct question *q = *list;
+
+		*list = q->next;
+		question_free(q);
+	}
+}
+
+static void reap(void *arg)
+{
+	struct receive_verifier *v = arg;
+
+	free_list(&v->answered);
 }
 
 static void unlink_question(struct question *q)
@@ -217,7 +234,9 @@ static void on_answer(void *arg, enum receive_answer answer, struct smtp_status 
 	for (struct waiter *w = q->waiters; w != NULL; w = w->next)
 		if (w->fn != NULL)
 			w->fn(w->arg, &verdict);
-	io_defer(v->env->loop, question_free, q);
+	q->next = v->answered;
+	v->answered = q;
+	io_timer_set(v->reaper, 0);
 }
 
 static uint64_t wait_for(struct receive_verifier *v, struct question *q, receive_verified_fn *fn,
@@ -326,6 +345,7 @@ struct receive_verifier *receive_verifier_new(const struct receive_env *env)
 	struct receive_verifier *v = xcalloc(1, sizeof(*v));
 
 	v->env = env;
+	v->reaper = io_timer_new(env->loop, reap, v);
 	require(getrandom(&v->secret, sizeof(v->secret), 0) == (ssize_t)sizeof(v->secret));
 	return v;
 }
@@ -334,12 +354,9 @@ struct receive_verifier *receive_verifier_free(struct receive_verifier *v)
 {
 	if (v == NULL)
 		return NULL;
-	while (v->questions != NULL) {
-		struct question *q = v->questions;
-
-		v->questions = q->next;
-		question_free(q);
-	}
+	free_list(&v->questions);
+	free_list(&v->answered);
+	io_timer_free(v->reaper);
 	receive_verify_reset(v);
 	free(v);
 	return NULL;

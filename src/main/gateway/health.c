@@ -38,7 +38,7 @@ const char *gateway_health_word(const struct gateway *g)
 	return g->checked ? word(g->health) : "unknown";
 }
 
-/* The queue is sent from the first good check on. */
+/* The queue is sent, and servers behind are asked for by name, from the first good check on. */
 static void begin_to_send(struct gateway *g)
 {
 	struct gateway_outbound_env env = {g->loop, g->store, g->resolver, g->hostname};
@@ -46,6 +46,7 @@ static void begin_to_send(struct gateway *g)
 
 	if (g->outbound != NULL || g->state == GATEWAY_STOPPING)
 		return;
+	gateway_inbound_set_resolver(g->inbound, g->resolver);
 	g->outbound = gateway_outbound_new(&env, g->file, &e);
 	if (g->outbound == NULL)
 		IO_LOG(IO_LOG_ERROR, NULL, "cannot_send", {"detail", e.text});

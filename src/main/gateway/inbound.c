@@ -28,6 +28,8 @@ struct gateway_snapshot {
 struct gateway_inbound {
 	struct gateway_inbound_env env;
 	struct receive *receive;
+	struct tls_context *tls; /* towards the servers behind */
+	struct arena names;
 	char *spool; /* outlives the file that names it: the key wants a restart */
 };
 
@@ -144,6 +146,54 @@ static int set_listeners(struct gateway_snapshot *s, const struct config_file *f
 	return 0;
 }
 
+static enum receive_behind_tls behind_tls_of(enum config_tls_out tls)
+{
+	switch (tls) {
+	case CONFIG_TLS_OUT_NONE:
+		return RECEIVE_BEHIND_CLEAR;
+	case CONFIG_TLS_OUT_MAY:
+		return RECEIVE_BEHIND_MAY;
+	case CONFIG_TLS_OUT_ENCRYPT:
+		return RECEIVE_BEHIND_ENCRYPT;
+	case CONFIG_TLS_OUT_DANE:
+		return RECEIVE_BEHIND_DANE;
+	case CONFIG_TLS_OUT_DANE_ONLY:
+		return RECEIVE_BEHIND_DANE_ONLY;
+	}
+	return RECEIVE_BEHIND_DANE_ONLY;
+}
+
+static enum dane_hop hop_of(const struct config_hop *hop)
+{
+	switch (hop->kind) {
+	case CONFIG_HOP_DOMAIN:
+		return DANE_HOP_DOMAIN;
+	case CONFIG_HOP_HOST:
+		return DANE_HOP_HOST;
+	case CONFIG_HOP_ADDRESS:
+	case CONFIG_HOP_UNIX:
+		return DANE_HOP_ADDRESS;
+	}
+	return DANE_HOP_DOMAIN;
+}
+
+/* As the mail goes there (gateway_route). */
+static struct receive_behind behind_of(struct arena *a, const struct config_domain *d)
+{
+	const struct config_hop *hop = &d->next_hop;
+	bool lmtp = hop->protocol == CONFIG_HOP_LMTP;
+
+	return (struct receive_behind){
+		.hop = hop_of(hop),
+		.name = arena_keep(a, hop->name),
+		.port = hop->port != 0 ? hop->port
+			: lmtp         ? 24
+				       : 25,
+		.lmtp = lmtp,
+		.tls = behind_tls_of(d->tls),
+	};
+}
+
 static int set_domains(struct gateway_snapshot *s, const struct config_file *f, struct err *e)
 {
 	size_t n = f->domains.n;
@@ -163,6 +213,7 @@ static int set_domains(struct gateway_snapshot *s, const struct config_file *f, 
 			.recipients = s->lists[i],
 			.verify = d->verify == CONFIG_VERIFY_NONE ? RECEIVE_VERIFY_NONE
 								  : RECEIVE_VERIFY_RECIPIENTS,
+			.behind = behind_of(&s->arena, d),
 		};
 	}
 	return 0;
@@ -292,6 +343,12 @@ struct gateway_inbound *gateway_inbound_new(const struct gateway_inbound_env *en
 				      .arg = in};
 
 	in->env = *env;
+	receive.tls = in->tls = tls_context_new(e);
+	if (in->tls == NULL ||
+	    mail_domain_parse(&in->names, span_text(env->hostname), &receive.helo, e) < 0) {
+		gateway_snapshot_free(s);
+		return gateway_inbound_free(in);
+	}
 	in->receive = receive_new(&receive, &s->rules);
 	if (listen_at(in, f, ports, e) < 0)
 		return gateway_inbound_free(in);
@@ -314,6 +371,11 @@ struct receive_stats gateway_inbound_stats(const struct gateway_inbound *in)
 	return receive_stats(in->receive);
 }
 
+void gateway_inbound_set_resolver(struct gateway_inbound *in, struct dns_resolver *resolver)
+{
+	receive_set_resolver(in->receive, resolver);
+}
+
 void gateway_inbound_stop(struct gateway_inbound *in, io_fn *done, void *arg)
 {
 	receive_stop(in->receive, done, arg);
@@ -323,6 +385,8 @@ struct gateway_inbound *gateway_inbound_free(struct gateway_inbound *in)
 {
 	if (in != NULL) {
 		receive_free(in->receive);
+		tls_context_free(in->tls);
+		arena_done(&in->names);
 		free(in->spool);
 		free(in);
 	}

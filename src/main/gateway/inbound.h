@@ -25,6 +25,7 @@ struct gateway_inbound_env {
 	struct store *store;
 	io_fn *stored; /* something is in the queue */
 	void *arg;
+	const char *hostname; /* for the servers behind that are asked about recipients */
 };
 
 /*
@@ -38,6 +39,8 @@ struct gateway_inbound *gateway_inbound_new(const struct gateway_inbound_env *en
  * name any more are let go, and may be closed then. */
 void gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot *s,
 			     const struct config_file *f, const struct gateway_ports *ports);
+/* Servers behind that are not named by address can be asked from now on. It outlives `in`. */
+void gateway_inbound_set_resolver(struct gateway_inbound *in, struct dns_resolver *resolver);
 /* No new sessions; a message under way may end. `done` once, not from here. */
 void gateway_inbound_stop(struct gateway_inbound *in, io_fn *done, void *arg);
 struct receive_stats gateway_inbound_stats(const struct gateway_inbound *in);

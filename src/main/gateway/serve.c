@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "core/mail/received.h"
 #include "edge/io/log.h"
 #include "main/gateway/control.h"
 #include "main/gateway/metrics.h"
@@ -352,7 +353,9 @@ static void stored(void *arg)
 
 static enum gateway_end begin(struct gateway *g, struct gateway_snapshot *s, struct err *e)
 {
-	struct store_options o = {g->file->queue.directory, (uint64_t)g->file->limits.message_size};
+	/* What a client may send, with the trace that is put before it. */
+	struct store_options o = {g->file->queue.directory,
+				  (uint64_t)g->file->limits.message_size + MAIL_RECEIVED_MAX};
 	struct gateway_inbound_env env;
 	int r;
 
@@ -361,7 +364,7 @@ static enum gateway_end begin(struct gateway *g, struct gateway_snapshot *s, str
 		gateway_snapshot_free(s);
 		return end_of(r, GATEWAY_UNAVAILABLE);
 	}
-	env = (struct gateway_inbound_env){g->loop, g->store, stored, g};
+	env = (struct gateway_inbound_env){g->loop, g->store, stored, g, g->hostname};
 	g->inbound = gateway_inbound_new(&env, s, g->file, &g->ports, e);
 	if (g->inbound == NULL)
 		return GATEWAY_UNAVAILABLE;
