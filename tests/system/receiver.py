@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -103,9 +104,11 @@ class Receiver:
 class Client:
     """An SMTP client that says exactly what it is told."""
 
-    def __init__(self, port: int, source: str = "127.0.0.1", timeout: float = 10,
-                 banner: bool = True, tls: bool = False, before: bytes = b"") -> None:
-        self.socket: Any = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+    def __init__(self, port: int, source: str | None = "127.0.0.1", timeout: float = 10,
+                 banner: bool = True, tls: bool = False, before: bytes = b"",
+                 address: str = "127.0.0.1") -> None:
+        self.socket: Any = socket.create_connection((address, port), timeout,
+                                                    (source, 0) if source else None)
         self.unread = b""
         if before:
             self.socket.sendall(before)
@@ -179,3 +182,7 @@ class Client:
         except OSError:
             pass
         return True
+
+
+def plain(*words: bytes) -> bytes:
+    return b"AUTH PLAIN " + base64.b64encode(b"\0".join(words))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import re
@@ -22,7 +21,7 @@ import pytest
 from lab import certs
 from lab.pytest_plugin import wait_until
 from lab.smtp_server import Smtp, SmtpServer, Tls
-from receiver import DRIVER, Client, Receiver
+from receiver import DRIVER, Client, Receiver, plain
 
 with warnings.catch_warnings():  # Python 3.13 has it no more; this is Debian 12's 3.11
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -192,10 +191,6 @@ def test_client_certificate(tmp_path: Path) -> None:
 PASSWORDS = "".join(f"{user}:{crypt.crypt(password, crypt.mksalt(crypt.METHOD_SHA512))}\n"
                     for user, password in (("anna", "secret"), ("bert", "other")))
 AUTH = {"name": "relay", "kind": "relay", "passwords": PASSWORDS}
-
-
-def plain(*words: bytes) -> bytes:
-    return b"AUTH PLAIN " + base64.b64encode(b"\0".join(words))
 
 
 def test_auth(tmp_path: Path) -> None:
