@@ -394,9 +394,9 @@ def test_two_policies_take_turns_at_one_address(fresh_world: World, tmp_path: Pa
     (stats,), _ = _drive(
         world, tmp_path / "q", "set per_address 1\n" + "".join(
             f"route {p}.example host in.behind.example 25 {p}\n"
-            f"put a@sender.test b@{p}.example 300 100\n" for p in ("may", "encrypt"))
+            f"put a@sender.test b@{p}.example 300 40\n" for p in ("may", "encrypt"))
         + "run 20\nstats\n")
-    assert stats["delivered"] == 200 and stats["connections"] <= 40
+    assert stats["delivered"] == 80 and stats["connections"] <= 16
 
 
 # --- the store in trouble
