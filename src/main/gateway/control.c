@@ -114,7 +114,7 @@ static void client_wait(struct client *k)
 	struct io_loop *l = k->control->g->loop;
 	unsigned events = k->out.n > 0 ? IO_WRITE : 0u;
 
-	if (k->state == CLIENT_READS && !k->last)
+	if (k->state == CLIENT_READS && !k->last && k->in.n < k->in.max)
 		events |= IO_READ;
 	io_watch_set(k->watch, events);
 	/* The store answers in its own time. */

@@ -259,6 +259,21 @@ static void set_limits(struct receive_limits *l, const struct config_file *f)
 	l->free_space = (uint64_t)f->queue.free_space;
 }
 
+/* What daneway.yaml(5) has and the receiver has not yet: the nearest is done, and it is said. */
+static void warn_of_missing(const struct config_file *f)
+{
+	for (size_t i = 0; i < f->domains.n; i++)
+		if (f->domains.items[i].verify == CONFIG_VERIFY_DATA) {
+			IO_LOG(IO_LOG_WARNING, NULL, "not_there_yet", {"key", "verify"},
+			       {"value", "data"}, {"domain", f->domains.items[i].name},
+			       {"detail", "taken as verify: recipients"});
+			break;
+		}
+	if (f->threads > 1)
+		IO_LOG(IO_LOG_WARNING, NULL, "not_there_yet", {"key", "threads"},
+		       {"detail", "one thread holds all sessions"});
+}
+
 struct gateway_snapshot *gateway_snapshot_new(const struct config_file *f, const char *hostname,
 					      struct err *e)
 {
@@ -270,6 +285,7 @@ struct gateway_snapshot *gateway_snapshot_new(const struct config_file *f, const
 				      ? arena_strdup(&s->arena, f->postmaster)
 				      : arena_printf(&s->arena, "postmaster@%s", hostname);
 	set_limits(&s->rules.limits, f);
+	warn_of_missing(f);
 	r = set_certificates(s, f, e);
 	if (r == 0)
 		r = set_listeners(s, f, e);

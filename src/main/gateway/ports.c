@@ -205,9 +205,7 @@ static int port_open(struct gateway_port *p, const struct config_file *f,
 	if (address)
 		return 0;
 	p->path = xstrdup(at->name);
-	if (u->change && chown(at->name, u->uid, u->gid) < 0)
-		return err_set(e, -errno, "%s: %s", at->text, strerror(errno));
-	return 0;
+	return gateway_socket_give(at->name, u, e);
 }
 
 static void port_free(struct gateway_port *p)

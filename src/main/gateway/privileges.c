@@ -1,6 +1,7 @@
 #include "main/gateway/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -39,6 +40,19 @@ int gateway_user_find(const char *name, struct gateway_user *ret, struct err *e)
 	return 0;
 }
 
+static int folder_give(const char *path, const struct gateway_user *u, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || fchown(fd, u->uid, u->gid) < 0)
+		r = err_set(e, -EPERM, "%s: cannot be given to %s", path, u->name);
+	close(fd);
+	return r;
+}
+
 int gateway_folder_make(const char *path, const struct gateway_user *u, struct err *e)
 {
 	if (mkdir(path, 0700) < 0) {
@@ -46,7 +60,12 @@ int gateway_folder_make(const char *path, const struct gateway_user *u, struct e
 			return 0;
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	}
-	if (u->change && chown(path, u->uid, u->gid) < 0)
+	return u->change ? folder_give(path, u, e) : 0;
+}
+
+int gateway_socket_give(const char *path, const struct gateway_user *u, struct err *e)
+{
+	if (u->change && lchown(path, u->uid, u->gid) < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	return 0;
 }

@@ -40,5 +40,10 @@ struct gateway_user {
 int gateway_user_find(const char *name, struct gateway_user *ret, struct err *e) _mustcheck_;
 /* A failure leaves the process in any state: it must end. */
 int gateway_privileges_drop(const struct gateway_user *u, struct err *e) _mustcheck_;
-/* Makes a folder (0700) that is the user's, if nothing is there. */
+/*
+ * Makes a folder (0700) that is the user's, if nothing is there. The folder above may be the user's
+ * already, so no symbolic link is followed: root must not be led to give away what is another's.
+ */
 int gateway_folder_make(const char *path, const struct gateway_user *u, struct err *e) _mustcheck_;
+/* The same care with a Unix socket that root has just made. */
+int gateway_socket_give(const char *path, const struct gateway_user *u, struct err *e) _mustcheck_;

@@ -239,10 +239,10 @@ static int metrics_socket(struct gateway *g, struct err *e)
 					 "metrics: systemd has handed over no socket %s", at->name);
 	}
 	fd = gateway_port_socket(at, false, false, e);
-	if (fd >= 0 && at->kind == CONFIG_ENDPOINT_UNIX && g->user.change &&
-	    chown(at->name, g->user.uid, g->user.gid) < 0) {
+	if (fd >= 0 && at->kind == CONFIG_ENDPOINT_UNIX &&
+	    gateway_socket_give(at->name, &g->user, e) < 0) {
 		close(fd);
-		return err_set(e, -errno, "%s: %s", at->text, strerror(errno));
+		return -EPERM;
 	}
 	return fd;
 }
@@ -460,6 +460,7 @@ enum gateway_end gateway_serve(const struct gateway_start *start, struct err *e)
 	g.sockets = gateway_sockets_take();
 	g.notify = gateway_notify_open();
 	g.signals = signals_block();
+	require(g.signals >= 0);
 	io_raise_descriptor_limit();
 	g.loop = io_loop_new();
 	g.started = g.loaded = io_unix_now();
