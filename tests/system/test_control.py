@@ -7,6 +7,7 @@ import smtplib
 import socket
 import stat
 import subprocess
+import threading
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -207,6 +208,24 @@ def test_line_without_end(make: Make) -> None:
     client = Client(gateway)
     client.send(b'{"command": "list"}' + b" " * (65536 - 19) + b"\n")
     assert "done" in client.line()
+
+
+def test_questions_without_reading(make: Make) -> None:
+    """Nearly a megabyte of questions before the first answer is read: each has its answer, and the
+    gateway held neither questions nor answers beyond its limits meanwhile."""
+    gateway = make()
+    assert gateway.popen
+    client, n = Client(gateway), 20000
+    question = b'{"command": "list", "domain": "nobody.example"}\n'
+    sender = threading.Thread(target=client.send, args=(question * n,), daemon=True)
+    sender.start()
+    sender.join(2)
+    assert sender.is_alive()  # the gateway reads no further
+    assert gateway.tool("queue", "list").returncode == 0
+    for _ in range(n):
+        assert client.line()["done"]["parcels"] == 0
+    sender.join(10)
+    assert not sender.is_alive()
 
 
 def test_many_clients(make: Make) -> None:
