@@ -326,7 +326,7 @@ static void on_stored(void *arg)
 	in->env.stored(in->env.arg);
 }
 
-/* Sockets for the listeners that have none yet. */
+/* Sockets for the listeners that have none yet. The receiver closes its own: it gets copies. */
 static int listen_at(struct gateway_inbound *in, const struct config_file *f,
 		     const struct gateway_ports *ports, struct err *e)
 {
@@ -337,8 +337,11 @@ static int listen_at(struct gateway_inbound *in, const struct config_file *f,
 		if (receive_has_socket(in->receive, name))
 			continue;
 		for (size_t j = 0; p != NULL && j < p->n_fds; j++) {
-			int r = receive_listen(in->receive, i, p->fds[j], e);
+			int fd = fcntl(p->fds[j], F_DUPFD_CLOEXEC, 3), r;
 
+			if (fd < 0)
+				return err_set(e, -errno, "%s: %s", name, strerror(errno));
+			r = receive_listen(in->receive, i, fd, e);
 			if (r < 0)
 				return r;
 		}
