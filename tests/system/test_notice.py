@@ -188,6 +188,7 @@ def test_success_is_passed_on(site: Site) -> None:
 
 
 def test_delay_is_told_once(site: Site) -> None:
+    """Q9."""
     site.submit(["bob@later.example"])
     later = site.servers["later.example"]
     assert wait_until(lambda: sum("RCPT" in c for c in site.commands(later)) >= 4, 30)
@@ -199,7 +200,7 @@ def test_delay_is_told_once(site: Site) -> None:
 
 
 def test_dane_in_words(needs_users: None, world: World, tmp_path: Path) -> None:
-    """Given up for a TLSA record that does not match: the sender reads why, and who must do what."""
+    """Given up (Q8) for a TLSA record that does not match: the sender reads why, and who must do what."""
     program = Path(os.environ.get("DANEWAY", str(HOME / "build/daneway"))).parent / "tests/queue/queue_drive"
     if not program.exists():
         pytest.skip(f"no {program}")

@@ -9,6 +9,7 @@ struct store_body {
 	uint64_t pending; /* octets on the way to the file */
 	size_t n_writes;  /* requests on the way: it lives until they are answered */
 	int error;
+	uint64_t max; /* octets, 0: no limit */
 	bool waiting; /* `drained` is owed */
 	bool closed;
 	io_fn *drained;
@@ -20,10 +21,16 @@ struct store_body *store_body_begin(struct store *s, io_fn *drained, void *arg)
 	struct store_body *b = xcalloc(1, sizeof(*b));
 
 	b->store = s;
+	b->max = s->body_max;
 	b->drained = drained;
 	b->arg = arg;
 	buf_init(&b->bytes.memory, STORE_BODY_MEMORY);
 	return b;
+}
+
+void store_body_no_limit(struct store_body *b)
+{
+	b->max = 0;
 }
 
 uint64_t store_body_size(const struct store_body *b)
@@ -51,9 +58,7 @@ static void spill(struct store_body *b)
 
 int store_body_append(struct store_body *b, struct span bytes)
 {
-	uint64_t max = b->store->body_max;
-
-	if (b->error == 0 && max > 0 && bytes.n > max - b->bytes.size)
+	if (b->error == 0 && b->max > 0 && bytes.n > b->max - b->bytes.size)
 		b->error = -EMSGSIZE;
 	if (b->error == 0 && b->pending > 4 * (uint64_t)STORE_BODY_PENDING)
 		b->error = -ENOBUFS;

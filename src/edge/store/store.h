@@ -85,6 +85,9 @@ struct store_body *store_body_begin(struct store *s, io_fn *drained, void *arg);
  * the enqueue give the same. -ENOBUFS: the caller did not wait.
  */
 int store_body_append(struct store_body *b, struct span bytes) _mustcheck_;
+/* For a body that is made here, and bounded by who makes it: body_max does not count. At the start.
+ */
+void store_body_no_limit(struct store_body *b);
 uint64_t store_body_size(const struct store_body *b);
 /* Gives it up. */
 struct store_body *store_body_free(struct store_body *b);

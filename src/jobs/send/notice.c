@@ -378,6 +378,8 @@ static void begin(struct send_notice *n)
 	if (mail_dsn_is_smtputf8(&n->dsn))
 		n->message.flags |= STORE_SMTPUTF8;
 	n->body = store_body_begin(n->store, on_drained, n);
+	/* Bounded by full_max and by the recipients, and it must not fail for ever. */
+	store_body_no_limit(n->body);
 	mail_dsn_begin(&n->writer, &n->dsn);
 }
 

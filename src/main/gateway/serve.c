@@ -353,9 +353,15 @@ static void stored(void *arg)
 
 static enum gateway_end begin(struct gateway *g, struct gateway_snapshot *s, struct err *e)
 {
-	/* What a client may send, with the trace that is put before it. */
-	struct store_options o = {g->file->queue.directory,
-				  (uint64_t)g->file->limits.message_size + MAIL_RECEIVED_MAX};
+	uint64_t free_space = (uint64_t)g->file->queue.free_space;
+	/*
+	 * What a client may send, with the trace that is put before it. Below free_space nothing
+	 * new is taken; what was under way then leaves the reserve.
+	 */
+	struct store_options o = {
+		.directory = g->file->queue.directory,
+		.body_max = (uint64_t)g->file->limits.message_size + MAIL_RECEIVED_MAX,
+		.reserve = free_space < STORE_RESERVE ? free_space : STORE_RESERVE};
 	struct gateway_inbound_env env;
 	int r;
 
