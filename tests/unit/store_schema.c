@@ -19,7 +19,8 @@ struct world {
 	struct store *store;
 	struct err e;
 	int result;
-	uint64_t messages;
+	uint64_t messages, key, fence;
+	size_t n;
 };
 
 static int setup(void **state)
@@ -211,6 +212,61 @@ static void missing_tables_are_refused(void **state)
 	assert_non_null(strstr(w->e.text, "no such table"));
 }
 
+static void on_parcels(void *arg, int result, const struct store_parcel *p, size_t n)
+{
+	struct world *w = arg;
+
+	w->n = n;
+	if (n > 0) {
+		w->key = p->key;
+		w->fence = p->fence;
+	}
+	on_done(arg, result);
+}
+
+static size_t claim(struct world *w, const char *hop)
+{
+	store_claim(w->store, hop, 1, T0, usec_seconds(60), on_parcels, w);
+	io_loop_run(w->loop);
+	assert_int_equal(w->result, 0);
+	return w->n;
+}
+
+/*
+ * A commit whose fsync failed may have come through, and the lease of the parcel that it took away
+ * is kept over the breakdown: the second record must not take the other parcel's message.
+ */
+static void a_result_that_is_there_is_not_recorded_again(void **state)
+{
+	static const struct store_recipient to[] = {
+		{.path = "x@one.example", .hop = "one.example"},
+		{.path = "y@two.example", .hop = "two.example"}};
+	struct world *w = *state;
+	struct store_message m = {.id = store_id_new(T0),
+				  .from = "a@b.example",
+				  .arrived = T0,
+				  .recipients = to,
+				  .n_recipients = 2};
+	struct store_outcome o = {.state = STORE_DELIVERED};
+	struct store_completion c = {.now = T0, .outcomes = &o, .n_outcomes = 1};
+
+	assert_int_equal(start(w), 0);
+	store_enqueue(w->store, &m, store_body_begin(w->store, NULL, NULL), on_done, w);
+	io_loop_run(w->loop);
+	assert_int_equal(claim(w, "one.example"), 1);
+	c.key = w->key;
+	c.fence = w->fence;
+	/* As the commit that is not known of did it. */
+	sql(w, "DELETE FROM recipient WHERE path='x@one.example'", NULL);
+	sql(w, "DELETE FROM parcel WHERE hop=(SELECT num FROM hop WHERE name='one.example')", NULL);
+	sql(w, "UPDATE message SET parcels=1", NULL);
+	store_complete(w->store, &c, NULL, NULL, on_done, w);
+	io_loop_run(w->loop);
+	assert_int_equal(w->result, 0);
+	assert_int_equal(count(w), 1);
+	assert_int_equal(claim(w, "two.example"), 1);
+}
+
 int main(void)
 {
 #define WITH_STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -219,6 +275,7 @@ int main(void)
 		WITH_STORE(a_newer_version_is_refused),
 		WITH_STORE(garbage_is_refused),
 		WITH_STORE(missing_tables_are_refused),
+		WITH_STORE(a_result_that_is_there_is_not_recorded_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

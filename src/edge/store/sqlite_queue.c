@@ -272,6 +272,17 @@ static int complete(struct store_engine *e, struct store_op *op)
 
 	if (!leased(e, c->key, c->fence))
 		return -ESTALE;
+	store_sql_bind(e, SQL_PARCEL_HOP, "i", parcel);
+	if (store_sql_row(e, SQL_PARCEL_HOP))
+		hop = column(e, SQL_PARCEL_HOP, 0);
+	store_sql_reset(e, SQL_PARCEL_HOP);
+	/* A commit that was said to have failed and had not: all of it is there. */
+	if (hop < 0 && e->error == 0) {
+		store_sql_run(e, SQL_LEASE_DROP, "i", parcel);
+		if (op->bytes.file != NULL)
+			will_unlink(op, op->bytes.file->name.text);
+		return 0;
+	}
 	for (size_t i = 0; i < c->n_outcomes; i++) {
 		const struct store_outcome *o = &c->outcomes[i];
 
@@ -282,10 +293,6 @@ static int complete(struct store_engine *e, struct store_op *op)
 	store_sql_bind(e, SQL_OPEN_LEFT, "i", parcel);
 	open = store_sql_row(e, SQL_OPEN_LEFT);
 	store_sql_reset(e, SQL_OPEN_LEFT);
-	store_sql_bind(e, SQL_PARCEL_HOP, "i", parcel);
-	if (store_sql_row(e, SQL_PARCEL_HOP))
-		hop = column(e, SQL_PARCEL_HOP, 0);
-	store_sql_reset(e, SQL_PARCEL_HOP);
 	if (open) {
 		store_sql_run(e, SQL_DEFER, "iiit", parcel, c->due, c->now, c->evidence);
 		store_sql_run(e, SQL_LEASE_DROP, "i", parcel);

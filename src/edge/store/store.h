@@ -226,7 +226,7 @@ struct store_completion {
  * What an attempt did. With `notice` (a DSN; `body` taken over) both are recorded together or not
  * at all (1: a message of the notice's id was there). The parcel goes when no recipient is open,
  * the message with its last parcel. -ESTALE: nothing was recorded, and another may have it. After
- * -EIO or -ENOSPC nothing is recorded and the lease stands: try again.
+ * -ENOSPC nothing is recorded, after -EIO nothing or all of it; the lease stands: try again.
  */
 uint64_t store_complete(struct store *s, const struct store_completion *c,
 			const struct store_message *notice, struct store_body *body,
