@@ -554,6 +554,59 @@ static void one_notice_an_attempt(void **state)
 	assert_int_equal(w->result, 0);
 }
 
+static void stop(void *arg)
+{
+	io_loop_stop(((struct world *)arg)->loop);
+}
+
+/* So many at a time; who is freed makes room, who gives up in the line is not called. */
+static void a_gate(void **state)
+{
+	enum {
+		MANY = SEND_NOTICE_AT_ONCE + 5
+	};
+	struct world *w = *state;
+	struct send_notice_gate gate = {.n = 0};
+	struct send_notice *list[MANY];
+	struct io_timer *timer = io_timer_new(w->loop, stop, w);
+	struct store_message m = message(one, 1);
+	struct store_outcome o = {.state = STORE_FAILED};
+	struct send_notice_attempt a;
+	unsigned want[] = {SEND_NOTICE_AT_ONCE, SEND_NOTICE_AT_ONCE + 1, SEND_NOTICE_AT_ONCE + 3};
+
+	put(w, &m, span_text(ORIGINAL));
+	assert_true(claim(w, "one.example", T0));
+	a = attempt(w, &o, 1, T0 + 1);
+	w->completion.fence = 0; /* nothing is recorded */
+	w->env.gate = &gate;
+	for (size_t i = 0; i < MANY; i++)
+		list[i] = send_notice_new(&w->env, &a, on_notice, w);
+	for (size_t k = 0; k < ARRAY_SIZE(want); k++) {
+		io_timer_set(timer, io_now(w->loop) + 300 * 1000);
+		for (int i = 0; i < 200 && w->n_notices < want[k]; i++)
+			io_loop_run(w->loop);
+		assert_int_equal(w->n_notices, want[k]);
+		assert_true(gate.n <= SEND_NOTICE_AT_ONCE);
+		if (k == 0) {
+			list[0] = send_notice_free(list[0]);
+		} else if (k == 1) {
+			list[MANY - 1] = send_notice_free(list[MANY - 1]); /* in the line: last */
+			list[MANY - 3] = send_notice_free(list[MANY - 3]); /* and in its midst */
+			for (size_t i = 1; i < 20; i++)
+				list[i] = send_notice_free(list[i]);
+		}
+	}
+	/* Nothing more comes. */
+	io_timer_set(timer, io_now(w->loop) + 100 * 1000);
+	io_loop_run(w->loop);
+	assert_int_equal(w->n_notices, want[2]);
+	for (size_t i = 0; i < MANY; i++)
+		send_notice_free(list[i]);
+	assert_int_equal(gate.n, 0);
+	assert_null(gate.first);
+	io_timer_free(timer);
+}
+
 /* At every point of its way; the store is none the worse, and nothing is called. */
 static void given_up(void **state)
 {
@@ -602,6 +655,7 @@ int main(void)
 		WITH_STORE(odd_originals),
 		WITH_STORE(an_original_that_cannot_be_read),
 		WITH_STORE(one_notice_an_attempt),
+		WITH_STORE(a_gate),
 		WITH_STORE(given_up),
 	};
 

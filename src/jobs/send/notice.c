@@ -16,6 +16,9 @@ struct original {
 
 struct send_notice {
 	struct store *store;
+	struct send_notice_gate *gate;
+	struct send_notice *next, *previous; /* waiting at the gate */
+	uint64_t key;
 	send_notice_fn *fn;
 	void *arg;
 	struct arena arena;
@@ -33,6 +36,7 @@ struct send_notice {
 	struct store_body *body;
 	struct buf piece;
 	enum {
+		WAITING,
 		HEAD,
 		ORIGINAL,
 		TAIL,
@@ -394,6 +398,9 @@ static void step(struct send_notice *n)
 		begin(n);
 	while (more) {
 		switch (n->stage) {
+		case WAITING:
+			require(false);
+			break;
 		case HEAD:
 			more = write_head(n);
 			break;
@@ -409,6 +416,56 @@ static void step(struct send_notice *n)
 		case ENDED:
 			return;
 		}
+	}
+}
+
+/* --- the gate -------------------------------------------------------------------------------- */
+
+static void pass(struct send_notice *n)
+{
+	n->stage = HEAD;
+	if (n->gate != NULL)
+		n->gate->n++;
+	n->opening = store_body_open(n->store, n->key, on_open, n);
+}
+
+static void wait_at_gate(struct send_notice *n)
+{
+	n->previous = n->gate->last;
+	if (n->previous != NULL)
+		n->previous->next = n;
+	else
+		n->gate->first = n;
+	n->gate->last = n;
+}
+
+static void stop_waiting(struct send_notice *n)
+{
+	if (n->previous != NULL)
+		n->previous->next = n->next;
+	else
+		n->gate->first = n->next;
+	if (n->next != NULL)
+		n->next->previous = n->previous;
+	else
+		n->gate->last = n->previous;
+}
+
+static void leave_gate(struct send_notice *n)
+{
+	struct send_notice *first;
+
+	if (n->gate == NULL)
+		return;
+	if (n->stage == WAITING) {
+		stop_waiting(n);
+		return;
+	}
+	n->gate->n--;
+	first = n->gate->first;
+	if (first != NULL) {
+		stop_waiting(first);
+		pass(first);
 	}
 }
 
@@ -431,7 +488,12 @@ struct send_notice *send_notice_new(const struct send_notice_env *env,
 	if (!may_be_told(n, &a.parcel->message) || add_recipients(n, env, &a) == 0)
 		return send_notice_free(n);
 	fill(n, env, &a);
-	n->opening = store_body_open(n->store, a.parcel->key, on_open, n);
+	n->key = a.parcel->key;
+	n->gate = env->gate;
+	if (n->gate != NULL && n->gate->n >= SEND_NOTICE_AT_ONCE)
+		wait_at_gate(n);
+	else
+		pass(n);
 	return n;
 }
 
@@ -439,6 +501,7 @@ struct send_notice *send_notice_free(struct send_notice *n)
 {
 	if (n == NULL)
 		return NULL;
+	leave_gate(n);
 	if (n->opening != 0)
 		store_forget(n->store, n->opening);
 	store_reading_free(n->reading);

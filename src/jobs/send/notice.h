@@ -21,7 +21,8 @@
  * it names all recipients to be told of, and no other (5.2.8).
  *
  * The original is sent back whole only on RET=FULL, about a failure, up to full_max octets; else
- * its header (docs/decisions/0035). Memory: the recipients that are told of, and two windows.
+ * its header (docs/decisions/0035). Memory: the recipients that are told of; for
+ *SEND_NOTICE_AT_ONCE besides a window of the original and a piece of the notice.
  */
 #pragma once
 
@@ -29,6 +30,16 @@
 
 enum {
 	SEND_NOTICE_HEADER_MAX = 64 * 1024, /* octets of a header; the rest is cut, at a line */
+	SEND_NOTICE_AT_ONCE = 50,           /* of one gate, from send_notice_new to _free */
+};
+
+/*
+ * Thousands of parcels may fail at the same moment. Those that share a gate are made so many at a
+ * time; the others wait, without body or window. Zeroed it is empty.
+ */
+struct send_notice_gate {
+	size_t n;                         /* being made, or made and not yet freed */
+	struct send_notice *first, *last; /* waiting */
 };
 
 struct send_notice_settings {
@@ -40,6 +51,7 @@ struct send_notice_settings {
 
 struct send_notice_env {
 	struct store *store;
+	struct send_notice_gate *gate; /* or NULL: at once; it outlives its notices */
 	struct send_notice_settings settings;
 };
 

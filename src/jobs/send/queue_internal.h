@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "jobs/probe/decide.h"
 #include "jobs/send/envelope.h"
+#include "jobs/send/notice.h"
 #include "jobs/send/pool.h"
 #include "jobs/send/queue.h"
 #include "jobs/send/schedule.h"
@@ -146,6 +147,7 @@ struct send_queue {
 	struct send_queue_settings settings;
 	struct send_schedule schedule;
 	struct send_pool *pool;
+	struct send_notice_gate notices;
 	struct send_lane *lanes[QUEUE_BUCKETS];
 	struct send_lanes active, resting;
 	size_t resting_weight;

@@ -228,6 +228,7 @@ static void record(struct send_parcel *p)
 	const struct send_queue_settings *s = &p->queue->settings;
 	struct send_notice_env env = {
 		.store = p->queue->env.store,
+		.gate = &p->queue->notices,
 		.settings = {.hostname = s->hostname != NULL ? s->hostname : s->helo.text,
 			     .postmaster = s->postmaster,
 			     .delay_notice = s->delay_notice,
