@@ -3,7 +3,7 @@
 #include <malloc.h>
 #include <stdio.h>
 
-#include "core/smtp/server.h"
+#include "core/smtp/server_machine.h"
 
 /*
  * A caller that answers at once: refuses local parts "no" (5xx), "later" (4xx) and passwords other
@@ -469,6 +469,32 @@ static void test_tls_from_start(void **state)
 	defaults();
 }
 
+/* What a flood of commands has made grow is not kept by a session that waits. */
+static void test_idle_memory(void **state)
+{
+	struct caller c;
+	struct buf flood;
+
+	(void)state;
+	defaults();
+	options_now.idle_max = 10000;
+	options_now.auth = options_now.tls_from_start = true;
+	start(&c);
+	smtp_server_greet(c.s, NULL);
+	buf_init(&flood, 1 << 16);
+	assert_int_equal(buf_add_text(&flood, HI "AUTH PLAIN AGEAc2VjcmV0\r\n"), 0);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(buf_add_text(&flood, "NOOP\r\n"), 0);
+	feed(&c, buf_span(&flood), 0, SIZE_MAX);
+	assert_int_equal(smtp_server_output(c.s).n, 0);
+	assert_true(c.s->out.room <= 1024);
+	assert_null(c.s->secret.p);
+	assert_null(c.s->line.p);
+	assert_null(c.s->arena.chunks);
+	buf_done(&flood);
+	stop(&c);
+}
+
 /* A DATA that is refused, with the text of the message already behind it. */
 static void test_sync(void **state)
 {
@@ -787,6 +813,7 @@ int main(void)
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_offer),
 		cmocka_unit_test(test_tls_from_start),
+		cmocka_unit_test(test_idle_memory),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_banner),
 		cmocka_unit_test(test_waits),

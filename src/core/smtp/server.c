@@ -4,6 +4,10 @@
 
 #include "core/smtp/server_machine.h"
 
+enum {
+	OUTPUT_KEPT = 1024, /* octets of room that an idle session keeps: a reply to EHLO fits */
+};
+
 /* The only place that changes the state. */
 void smtp_server_move(struct smtp_server *s, enum smtp_server_state next)
 {
@@ -400,6 +404,8 @@ struct span smtp_server_output(const struct smtp_server *s)
 void smtp_server_sent(struct smtp_server *s, size_t n)
 {
 	buf_drop(&s->out, n);
+	if (s->out.n == 0 && s->out.room > OUTPUT_KEPT)
+		buf_done(&s->out);
 }
 
 struct smtp_server_options smtp_server_defaults(void)

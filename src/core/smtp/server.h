@@ -18,7 +18,8 @@
  *commands. Chunks behind one that failed are discarded and get the same reply (RFC 3030 section 2).
  *  - While a verdict is awaited no input is taken: the caller's buffer fills, so it stops reading.
  *  - Memory is bounded: SMTP_SERVER_LINE_MAX for a line that is not whole yet (released when it
- *    is), SMTP_SERVER_OUTPUT_MAX, and one command's arena. The message is never here.
+ *    is), SMTP_SERVER_OUTPUT_MAX (all but 1 KiB released when it is written), and one command's
+ *    arena. The message is never here.
  *  - Each reply line ends in CRLF and has at most 512 octets, whatever the caller's text is.
  *
  * A caller's loop; `in` is a span over what lies unread in its buffer:

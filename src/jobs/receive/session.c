@@ -75,7 +75,13 @@ static const char *stream_error(const struct receive_session *s)
 	return s->tls != NULL ? tls_conn_error(s->tls) : strerror(errno);
 }
 
-/* 0: there is input, or the session is over. */
+static void release_held(struct receive_session *s)
+{
+	s->receive->envelopes -= s->held_n;
+	free(TAKE(s->held));
+	s->held_n = s->held_at = 0;
+}
+
 unsigned receive_session_read(struct receive_session *s, struct span *in)
 {
 	size_t n = 0;
@@ -83,8 +89,7 @@ unsigned receive_session_read(struct receive_session *s, struct span *in)
 
 	switch (step) {
 	case TLS_STEP_DONE:
-		free(TAKE(s->held)); /* all of it was taken */
-		s->held_n = s->held_at = 0;
+		release_held(s); /* all of it was taken */
 		*in = span_of(s->receive->buffer, n);
 		s->data_read += n;
 		return 0;
@@ -478,13 +483,13 @@ void receive_session_hold(struct receive_session *s, struct span in)
 		s->held_at = s->held_n - in.n;
 		return;
 	}
-	free(TAKE(s->held));
-	s->held_n = s->held_at = 0;
+	release_held(s);
 	if (in.n == 0)
 		return;
 	s->held = xmalloc(in.n);
 	memcpy(s->held, in.p, in.n);
 	s->held_n = in.n;
+	s->receive->envelopes += in.n; /* it counts as memory of transactions (limits.memory) */
 }
 
 /* RFC 5321 section 4.5.3.2; a whole command counts, not an octet of it. */
@@ -562,6 +567,8 @@ static void turn(struct receive_session *s)
 		need = step_in_state(s, &in);
 	if (s->state == RECEIVE_OVER)
 		return;
+	if (s->state == RECEIVE_LINGER)
+		in.n = 0; /* nobody takes it any more */
 	receive_session_hold(s, in);
 	settle(s, need);
 	if (s->receive->stop_at != 0)
@@ -608,7 +615,7 @@ static void session_free(void *arg)
 
 	tls_conn_free(s->tls);
 	smtp_server_free(s->smtp);
-	free(s->held);
+	release_held(s);
 	free(s->helo);
 	free(s->login);
 	free(s->proxy);
