@@ -419,6 +419,27 @@ def test_client_that_goes_while_it_is_asked(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_input_that_waits_is_counted(tmp_path: Path) -> None:
+    """Commands behind one that awaits its verdict are held, and count as memory."""
+    with Receiver(tmp_path, domains=asks() + [{"name": "free.example"}],
+                  limits={"memory": 100000}) as r:
+        server = behind(tmp_path, byte_delay=0.01)  # some seconds
+        server.start()
+        clients = [r.connect() for _ in range(3)]
+        with r.connect() as late:
+            late(b"EHLO c")
+            for c, code in zip(clients, (250, 250, 452)):
+                c.raw(b"EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@example.org>\r\n" +
+                      b"NOOP\r\n" * 10000)
+                assert [int(c.reply()[:3]) for _ in range(2)] == [250, code]
+                time.sleep(0.1)
+            assert late(b"MAIL FROM:<a@b.example>").startswith(b"452 4.3.1")
+            assert wait_until(lambda: late.code(b"MAIL FROM:<a@b.example>") == 250, 15)
+        server.stop()
+        for c in clients:
+            c.socket.close()
+
+
 # --- TLS ---------------------------------------------------------------------------------------
 
 def test_tls_modes(tmp_path: Path) -> None:
