@@ -2,18 +2,21 @@
  * The way out of the queue without the rest of the gateway: a store, a resolver, a queue, and
  * commands on standard input, one a line:
  *
- *	set KEY VALUE...      retry S, lifetime S, dane_lifetime S, connections N, sessions N,
- *	                      per_address N,
- *	                      mode WORD, helo NAME, connect_timeout S, lease S; before the first put
- *or run route DOMAIN KIND NAME PORT TLS   kind mx, host, address, unix; lmtp-address, lmtp-unix;
+ *	set KEY VALUE         retry, lifetime, dane_lifetime, connect_timeout, lease (seconds),
+ *	                      connections, sessions, per_address (numbers), mode, helo (words);
+ *	                      before the first run, or before a reload
+ *	route DOMAIN KIND NAME PORT TLS
+ *	                      kind mx, host, address, unix, lmtp-address, lmtp-unix;
  *	                      TLS mode, none, may, encrypt, dane, dane_only
  *	put FROM TO[,TO...] SIZE [COUNT]  "%" in FROM or TO is the number of the message
  *	run SECONDS           until nothing is due, or so long
+ *	wait SECONDS          the queue runs on, whether something is due or not
  *	full SECONDS          the disk has no room for rows for so long, from now on
  *	remove                all that is in the queue, as an administrator does
  *	list                  what is in the queue, a JSON object a line
  *	stats                 one JSON object
  *	cpu                   CPU of this process since the start, in ms
+ *	reload                the queue gets the settings of now
  *	stop                  ends the queue in order
  *	kill                  ends the process at once, as kill -9 does
  *
@@ -298,6 +301,15 @@ static void run(struct drive *d, const char *seconds)
 	io_timer_set(d->limit, USEC_NEVER);
 }
 
+static void wait_for(struct drive *d, const char *seconds)
+{
+	need_queue(d);
+	d->over = false;
+	io_timer_set(d->limit, usec_add(io_now(d->loop), seconds_of(seconds)));
+	while (!d->over)
+		io_loop_run(d->loop);
+}
+
 static void print_parcel(const struct store_parcel *p)
 {
 	for (size_t i = 0; i < p->message.n_recipients; i++) {
@@ -438,12 +450,16 @@ static void obey(struct drive *d, char *line)
 		atomic_store(&full_until, io_unix_now() + seconds_of(args[0]));
 	else if (strcmp(name, "remove") == 0)
 		remove_all(d);
+	else if (strcmp(name, "wait") == 0 && n == 1)
+		wait_for(d, args[0]);
 	else if (strcmp(name, "list") == 0)
 		list(d);
 	else if (strcmp(name, "stats") == 0)
 		print_stats(d);
 	else if (strcmp(name, "cpu") == 0)
 		print_cpu();
+	else if (strcmp(name, "reload") == 0)
+		send_queue_set_settings(d->queue, &d->settings);
 	else if (strcmp(name, "stop") == 0)
 		stop(d);
 	else if (strcmp(name, "kill") == 0)

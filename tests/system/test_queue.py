@@ -21,15 +21,18 @@ from lab.smtp_server import Smtp, SmtpServer, Tls
 from lab.world import World
 
 
-def _drive(world: World, directory: Path, commands: str, *, killed: bool = False,
-           ) -> tuple[list[dict[str, Any]], str]:
-    """The lines of JSON that it printed, and its log."""
+def _command(world: World, directory: Path) -> list[str]:
     daneway = Path(os.environ.get("DANEWAY", str(HOME / "build/daneway")))
     program = daneway.parent / "tests/queue/queue_drive"
     if not program.exists():
         pytest.skip(f"no {program}")
-    done = subprocess.run([str(program), str(directory), str(world.root_hints),
-                           str(world.trust_anchor)], input=commands, capture_output=True,
+    return [str(program), str(directory), str(world.root_hints), str(world.trust_anchor)]
+
+
+def _drive(world: World, directory: Path, commands: str, *, killed: bool = False,
+           ) -> tuple[list[dict[str, Any]], str]:
+    """The lines of JSON that it printed, and its log."""
+    done = subprocess.run(_command(world, directory), input=commands, capture_output=True,
                           text=True, timeout=120)
     assert done.returncode == (-9 if killed else 0), done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
@@ -51,6 +54,7 @@ def test_dane_match_is_delivered(needs_users: None, world: World, tmp_path: Path
 
 
 def test_mismatch_stays_queued(needs_users: None, world: World, tmp_path: Path) -> None:
+    """Q7: until the next try of the schedule."""
     out, _ = _drive(world, tmp_path / "q", "put a@sender.test q2@mismatch.example 3000\n"
                     "run 20\nlist\nstats\n")
     parcel, stats = out
@@ -63,6 +67,7 @@ def test_mismatch_stays_queued(needs_users: None, world: World, tmp_path: Path) 
 
 
 def test_lifetime_ends_with_5_7_323(needs_users: None, world: World, tmp_path: Path) -> None:
+    """Q8: only then, and with the last reason."""
     out, log = _drive(world, tmp_path / "q", "set dane_lifetime 0\n"
                       "put n3@good.example q3@mismatch.example 3000\nrun 20\nlist\nstats\n")
     line = next(x for x in log.splitlines() if "event=failed" in x)
@@ -397,6 +402,49 @@ def test_two_policies_take_turns_at_one_address(fresh_world: World, tmp_path: Pa
             f"put a@sender.test b@{p}.example 300 40\n" for p in ("may", "encrypt"))
         + "run 20\nstats\n")
     assert stats["delivered"] == 80 and stats["connections"] <= 16
+
+
+def test_a_reload_holds_for_what_waits(fresh_world: World, tmp_path: Path) -> None:
+    """New settings while a session greets: what is under way ends as it began; the next one, to the
+    same domain, is decided anew (D2) and greets with the new name."""
+    world = fresh_world
+    server = world.add_smtp(Smtp(byte_delay=0.01))
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.add_zone("three.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    out, _ = _drive(world, tmp_path / "q",
+                    "put a@sender.test b@two.example 300\nrun 0.5\nset helo new.sender.test\n"
+                    "reload\nrun 30\nput a@sender.test b@three.example 300\nrun 30\n"
+                    "set mode mandatory\nreload\nput a@sender.test c@two.example 300\nrun 30\n"
+                    "list\nstats\n")
+    parcel, stats = out
+    assert stats["delivered"] == 2 and stats["decisions"] == 3
+    assert parcel["to"] == "c@two.example" and parcel["status"] == "4.7.323"
+    hellos = [c for s in server.sessions for c in s.commands if c.startswith("EHLO")]
+    assert hellos[0] == "EHLO sender.test" and hellos[-1] == "EHLO new.sender.test"
+
+
+def test_a_retry_asks_the_dns_again(fresh_world: World, tmp_path: Path) -> None:
+    """Q6, Q12: after the TTL the mended record counts."""
+    world = fresh_world
+    cert, other = certs.self_signed("mx.two.example"), certs.self_signed("other")
+    server = world.add_smtp(Smtp(tls=Tls([cert.write(world.dir / "one.pem")])))
+    zone = world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    zone.add("_25._tcp.mx", "TLSA", other.tlsa(3, 1, 1), ttl=1)
+    world.start()
+    with subprocess.Popen(_command(world, tmp_path / "q"), text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as driver:
+        assert driver.stdin and driver.stdout
+        driver.stdin.write("set retry 3\nput <> b@two.example 300\nrun 10\nlist\n")
+        driver.stdin.flush()
+        assert json.loads(driver.stdout.readline())["status"] == "4.7.323"
+        zone.remove("_25._tcp.mx", "TLSA")
+        zone.add("_25._tcp.mx", "TLSA", cert.tlsa(3, 1, 1), ttl=1)
+        world.update("two.example")
+        driver.stdin.write("wait 5\nrun 30\nstats\n")
+        driver.stdin.close()
+        stats = json.loads(driver.stdout.read().splitlines()[-1])
+    assert stats["delivered"] == 1 and len(server.messages) == 1
 
 
 # --- the store in trouble

@@ -89,12 +89,12 @@ static void a_failure_closes_for_a_while(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
-		send_pace_failed(&p, now, 0);
+		send_pace_failed(&p, now, S(900), 0);
 		assert_int_equal(p.closed_until, now + S(waits[i]));
 		assert_true(send_pace_is_closed(&p, now + S(waits[i]) - 1));
 		assert_false(send_pace_allows(&p, 0, 20, now + S(waits[i]) - 1));
 		/* What was under way fails as well: that is the same failure. */
-		send_pace_failed(&p, now + 1, 0);
+		send_pace_failed(&p, now + 1, S(900), 0);
 		assert_int_equal(p.closed_until, now + S(waits[i]));
 		now += S(waits[i]);
 		/* Then one alone. */
@@ -106,7 +106,10 @@ static void a_failure_closes_for_a_while(void **state)
 	assert_int_equal(p.limit, 2);
 	assert_true(send_pace_allows(&p, 1, 20, now));
 	p = (struct send_pace){.limit = 20};
-	send_pace_failed(&p, NOW, UINT32_MAX);
+	send_pace_failed(&p, NOW, S(2), 0); /* not so long that a retry would be passed over */
+	assert_int_equal(p.closed_until, NOW + S(2));
+	p = (struct send_pace){.limit = 20};
+	send_pace_failed(&p, NOW, S(900), UINT32_MAX);
 	assert_in_range(p.closed_until, NOW + S(33), NOW + S(34));
 	assert_int_equal(p.limit, 10);
 	send_pace_reached(&p);

@@ -231,7 +231,8 @@ void send_place_failed(struct send_place *p, struct send_session *s, const struc
 		/* It serves us, and wants no more sessions than it has. */
 		send_pace_full(&p->pace, p->n_open);
 	} else {
-		send_pace_failed(&p->pace, io_now(pool->loop), dice());
+		send_pace_failed(&p->pace, io_now(pool->loop), usec_seconds(SEND_POOL_CLOSED_S),
+				 dice());
 		remember(p, r);
 		refuse(p, NULL, r);
 	}

@@ -25,6 +25,8 @@
 enum {
 	/* Who waits longer ends sessions that serve others and not him. */
 	SEND_POOL_PATIENCE_MS = 500,
+	/* An address that failed is tried again after a minute at the latest (Q12). */
+	SEND_POOL_CLOSED_S = 60,
 	SEND_POOL_IDLE_S = 5, /* a session waits so long for more */
 	/*
 	 * When a turn of the loop takes longer, the processor is what everybody waits for: more

@@ -20,6 +20,7 @@ enum {
 	QUEUE_RETRY_S = 2, /* after an error of the store */
 	QUEUE_DECIDE_S = 60,
 	QUEUE_FAILURE_KEPT_S = 5,
+	QUEUE_CLOSED_S = 600, /* a hop without a server that answers */
 	QUEUE_DECISION_KEPT_S = 300,
 	QUEUE_CLAIM = 50, /* parcels at a time, */
 	QUEUE_CLAIM_FIRST = 5,

@@ -484,7 +484,10 @@ void send_lane_feed(struct send_lane *l)
 
 void send_lane_failed(struct send_lane *l, const char *status, const char *detail)
 {
-	send_pace_failed(&l->pace, io_now(l->queue->env.loop), send_queue_dice());
+	/* Open again before the first of its parcels comes back: a try of the schedule is one. */
+	usec_t most = usec_min(usec_seconds(QUEUE_CLOSED_S), l->queue->schedule.retry[0] * 2 / 3);
+
+	send_pace_failed(&l->pace, io_now(l->queue->env.loop), most, send_queue_dice());
 	free(l->why_status);
 	free(l->why_detail);
 	l->why_status = xstrdup(status);

@@ -62,9 +62,9 @@ void send_pace_succeeded(struct send_pace *p, unsigned max)
 	}
 }
 
-void send_pace_failed(struct send_pace *p, usec_t now, uint32_t random)
+void send_pace_failed(struct send_pace *p, usec_t now, usec_t most, uint32_t random)
 {
-	usec_t wait = usec_seconds(SEND_PACE_CLOSED_MAX_S);
+	usec_t wait = most;
 
 	if (send_pace_is_closed(p, now))
 		return;

@@ -32,7 +32,6 @@ usec_t send_schedule_next(const struct send_schedule *s, unsigned attempts, usec
 enum {
 	SEND_PACE_FIRST = 5,     /* under way at a time, before anything is known */
 	SEND_PACE_CLOSED_S = 30, /* after the first failure; doubles with each */
-	SEND_PACE_CLOSED_MAX_S = 15 * 60,
 };
 
 /*
@@ -54,10 +53,10 @@ void send_pace_reached(struct send_pace *p);
 /* So, and the limit grows by one when as many as it says have succeeded. */
 void send_pace_succeeded(struct send_pace *p, unsigned max);
 /*
- * The limit is halved, and nothing is begun for a while. Failures of what began before the door
- * was closed are one failure: they do not make the while longer.
+ * The limit is halved, and nothing is begun for a while, `most` (and an eighth) at most. Failures
+ * of what began before the door was closed are one failure: they do not make the while longer.
  */
-void send_pace_failed(struct send_pace *p, usec_t now, uint32_t random);
+void send_pace_failed(struct send_pace *p, usec_t now, usec_t most, uint32_t random);
 /* The other side takes no more than `under_way` just now: no failure, but a limit. */
 void send_pace_full(struct send_pace *p, unsigned under_way);
 
