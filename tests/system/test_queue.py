@@ -472,7 +472,7 @@ def test_a_long_transaction_keeps_its_parcel(fresh_world: World, tmp_path: Path,
     server = _slow(fresh_world, byte_delay=0.03)
     (stats,), _ = _drive(fresh_world, tmp_path / "q", f"set lease {lease}\n"
                          "put a@sender.test b@two.example 300\n"
-                         "run 1\nrun 1\nrun 1\nrun 60\nstats\n")
+                         "run 1.5\nrun 1\nrun 1\nrun 60\nstats\n")
     # The server writes it down when the last octet of its slow reply is out.
     assert wait_until(lambda: len(server.messages) > 0)
     assert stats["delivered"] == 1 and len(server.messages) == 1
