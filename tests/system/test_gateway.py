@@ -8,6 +8,7 @@ import signal
 import smtplib
 import socket
 import ssl
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,3 +198,30 @@ def test_second_signal_ends_at_once(site: Site) -> None:
         assert time.monotonic() - before < 5
     site.gateway.start()
     site.gateway.wait_for("ready", count=3)
+
+
+def test_reloads_under_load(site: Site) -> None:
+    """Twenty reloads, two thirds with other listeners, while four clients send: nothing is lost,
+    nothing arrives twice, no session is cut."""
+    problems: list[Exception] = []
+
+    def send(client: int) -> None:
+        try:
+            for i in range(25):
+                site.submit("bob@out.example", f"load {client}-{i}.")
+        except Exception as e:  # noqa: BLE001: told by the main thread
+            problems.append(e)
+    clients = [threading.Thread(target=send, args=(i,)) for i in range(4)]
+    for client in clients:
+        client.start()
+    listeners, spare = site.gateway.config["listeners"], site.world.address()
+    for i in range(20):
+        more = [] if i % 3 == 0 else [{"mx": f"{spare}:{2525 + i % 3}"}]
+        site.gateway.reload(listeners=[*listeners, *more])
+    for client in clients:
+        client.join()
+    site.gateway.reload(listeners=listeners)
+    assert not problems, problems
+    names = [f"Subject: load {c}-{i}." for c in range(4) for i in range(25)]
+    assert wait_until(lambda: all(name in _mail(_out(site)) for name in names), 30)
+    assert [name for name in names if _mail(_out(site)).count(name) != 1] == []
