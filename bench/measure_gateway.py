@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -28,16 +30,20 @@ from lab.world import World
 HERE = "in.example"       # the gateway's own domain
 FAR = "far.example"       # one domain of somebody else
 RELAY_PORT = 2525
+METRICS_PORT = 9725
 WAIT = 300                # seconds, at most, for all mail to come out
 CONNECTIONS = 50          # of the load
 
 
 @dataclass
 class Run:
-    """One run of one program: milliseconds of CPU a message, messages a second."""
+    """One run of one program: milliseconds of CPU a message, messages a second; commits to the disk
+    (ours only) and connections to the sink, a message."""
 
     cpu: float
     rate: float
+    commits: float | None = None
+    connections: float | None = None
 
 
 @dataclass
@@ -46,10 +52,13 @@ class Both:
 
     cpu: Pair = field(default_factory=Pair)
     wall: Pair = field(default_factory=Pair)  # milliseconds a message
+    ours: list[Run] = field(default_factory=list)
+    peer: list[Run] = field(default_factory=list)
 
     def note(self, ours: bool, run: Run) -> None:
         (self.cpu.ours if ours else self.cpu.peer).append(run.cpu)
         (self.wall.ours if ours else self.wall.peer).append(1000 / run.rate)
+        (self.ours if ours else self.peer).append(run)
 
 
 # --- processor time of a tree of processes ---------------------------------------------------------
@@ -58,20 +67,40 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def tree_ticks(root: int) -> float:
-    """Seconds of `root` and all below it, the ended ones too: a parent has those it waited for."""
+def _family() -> dict[int, tuple[int, int]]:
+    """Of every process its parent, and its ticks with those of the children it waited for."""
     found: dict[int, tuple[int, int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = _stat(int(entry.name))
-            own = sum(int(f) for f in fields[11:13])
-            found[int(entry.name)] = (int(fields[1]), own + sum(int(f) for f in fields[13:15]))
-    mine, grown = {root}, True
+            found[int(entry.name)] = (int(fields[1]), sum(int(f) for f in fields[11:15]))
+    return found
+
+
+def tree(root: int) -> set[int]:
+    """`root` and all below it."""
+    found, mine, grown = _family(), {root}, True
     while grown:
         more = {pid for pid, (parent, _) in found.items() if parent in mine} - mine
         grown = bool(more)
         mine |= more
+    return mine
+
+
+def tree_ticks(root: int) -> float:
+    """Seconds of processor time, of ended ones too."""
+    mine, found = tree(root), _family()
     return sum(found[pid][1] for pid in mine if pid in found) / os.sysconf("SC_CLK_TCK")
+
+
+def pss(pids: set[int]) -> float:
+    """MiB: what is shared counts once."""
+    kib = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+            kib += int(found.group(1)) if found else 0
+    return kib / 1024
 
 
 # --- the two programs ------------------------------------------------------------------------------
@@ -93,7 +122,7 @@ class Ours:
             "domains": {HERE: {"next_hop": f"smtp:[{target}]:{port}", "tls": "may", "verify": "none"}},
             "outbound": outbound,
             "limits": {"connections_per_client": 1000},
-            "log": {"level": "info"},
+            "metrics": {"listen": f"127.0.0.1:{METRICS_PORT}"},
         })
 
     def start(self) -> None:
@@ -103,6 +132,17 @@ class Ours:
     def seconds(self) -> float:
         assert self.server.popen
         return tree_ticks(self.server.popen.pid)
+
+    def pids(self) -> set[int]:
+        assert self.server.popen
+        return tree(self.server.popen.pid)
+
+    def commits(self) -> int | None:
+        """Transactions of the queue so far, an fsync each."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics", timeout=10) as page:
+            found = re.search(rb"^daneway_store_commits_total (\d+)$", page.read(), re.M)
+        assert found
+        return int(found.group(1))
 
     def go(self) -> None:
         """What was held may go."""
@@ -151,6 +191,13 @@ class Theirs:
         assert self.server._process and self.unbound._process
         return (tree_ticks(self.server._process.popen.pid)
                 + tree_ticks(self.unbound._process.popen.pid))
+
+    def pids(self) -> set[int]:
+        assert self.server._process and self.unbound._process
+        return tree(self.server._process.popen.pid) | tree(self.unbound._process.popen.pid)
+
+    def commits(self) -> int | None:
+        return None
 
     def go(self) -> None:
         subprocess.run(self.server.tool("postsuper", "-H", "ALL"), check=True, capture_output=True)
@@ -222,13 +269,16 @@ class GatewayBench:
             raise BenchError(f"load: {result['done']} of {messages}")
         return result["wall"]
 
-    def taken(self) -> int:
-        """Messages that the sink has now."""
+    def at_sink(self) -> dict[str, int]:
+        """What the sink has had so far."""
         assert self.sink._process
         self.sink._process.popen.send_signal(signal.SIGUSR1)
         time.sleep(0.01)
         lines = [line for line in self.sink.log.read_text().splitlines() if line.startswith("{")]
-        return json.loads(lines[-1])["messages"] if lines else 0
+        return json.loads(lines[-1]) if lines else {"messages": 0, "connections": 0}
+
+    def taken(self) -> int:
+        return self.at_sink()["messages"]
 
     def wait_taken(self, messages: int) -> None:
         end = time.monotonic() + WAIT
@@ -239,33 +289,59 @@ class GatewayBench:
 
     # --- the cases
 
+    def stretch(self, program: Any, messages: int, work: Callable[[], float], out: bool) -> Run:
+        """`work` returns its seconds on the wall."""
+        began, commits = program.seconds(), program.commits()
+        wall = work()
+        if out:
+            time.sleep(0.3)  # results are written
+        cpu = (program.seconds() - began) * 1000 / messages
+        each = None if commits is None else (program.commits() - commits) / messages
+        connections = self.at_sink()["connections"] / messages if out else None
+        return Run(cpu, messages / wall, each, connections)
+
     def mail_in(self, kind: Callable[..., Any], tls: str, per_connection: int, messages: int) -> Run:
+        to = [f"user@{HERE}"]
         with self.running(kind, hold=True) as program:
-            self.load(PORT, tls, per_connection, messages // 10, [f"user@{HERE}"])
-            before = program.seconds()
-            wall = self.load(PORT, tls, per_connection, messages, [f"user@{HERE}"])
-            return Run((program.seconds() - before) * 1000 / messages, messages / wall)
+            self.load(PORT, tls, per_connection, messages // 10, to)
+            return self.stretch(program, messages, lambda: self.load(
+                PORT, tls, per_connection, messages, to), out=False)
+
+    def let_go(self, program: Any, messages: int) -> float:
+        began, before = time.monotonic(), self.taken()
+        program.go()
+        self.wait_taken(before + messages)
+        return time.monotonic() - began
 
     def mail_out(self, kind: Callable[..., Any], recipients: list[str], messages: int) -> Run:
         self.sink.restart()
         with self.running(kind, hold=True) as program:
             self.load(RELAY_PORT, "clear", 1000, messages, recipients)
-            before, began = program.seconds(), time.monotonic()
-            program.go()
-            self.wait_taken(messages)
-            wall = time.monotonic() - began
-            time.sleep(0.3)  # results are written
-            return Run((program.seconds() - before) * 1000 / messages, messages / wall)
+            time.sleep(1)  # tries under way end
+            return self.stretch(program, messages, lambda: self.let_go(program, messages), out=True)
 
     def mail_through(self, kind: Callable[..., Any], messages: int) -> Run:
-        self.sink.restart()
-        with self.running(kind, hold=False) as program:
-            before, began = program.seconds(), time.monotonic()
+        def work() -> float:
+            began = time.monotonic()
             self.load(RELAY_PORT, "tls", 100, messages, [f"user@{FAR}"])
             self.wait_taken(messages)
-            wall = time.monotonic() - began
-            time.sleep(0.3)
-            return Run((program.seconds() - before) * 1000 / messages, messages / wall)
+            return time.monotonic() - began
+
+        self.sink.restart()
+        with self.running(kind, hold=False) as program:
+            return self.stretch(program, messages, work, out=True)
+
+    def memory(self, kind: Callable[..., Any], in_flight: int) -> float:
+        """MiB of PSS, all processes, while so many deliveries wait for the answer to their message."""
+        self.sink.restart(hold=in_flight, after=0)
+        with self.running(kind, hold=True) as program:
+            self.load(RELAY_PORT, "clear", 1000, in_flight, [f"user@{d}" for d in self.cold])
+            time.sleep(1)
+            program.go()
+            most, end = 0.0, time.monotonic() + WAIT
+            while self.taken() < in_flight and time.monotonic() < end:
+                most = max(most, pss(program.pids()))
+            return most
 
 
 def cases(bench: GatewayBench, n: int) -> list[tuple[str, float, float | None,

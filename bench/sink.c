@@ -71,6 +71,12 @@ static volatile sig_atomic_t stopped, asked;
 
 static void drop(struct connection *c)
 {
+	for (struct connection **at = &run.held; *at != NULL; at = &(*at)->next_held)
+		if (*at == c) {
+			*at = c->next_held;
+			run.n_held--;
+			break;
+		}
 	if (c->next != NULL)
 		c->next->previous = c->previous;
 	if (c->previous != NULL)
