@@ -14,8 +14,9 @@
  *    section 4.2, matrix B35). STARTTLS with input behind it ends the session. No STARTTLS inside
  *    TLS, no AUTH outside it, and neither is offered there. What EHLO offers depends on the options
  *    and on TLS alone, never on the client (B36).
- *  - What was meant as BDAT and cannot be read ends the session: octets follow that are no
- *commands. Chunks behind one that failed are discarded and get the same reply (RFC 3030 section 2).
+ *  - What was meant as BDAT and cannot be read ends the session: the octets behind it are no
+ *    commands. Chunks behind one that failed are discarded and get the same reply (RFC 3030
+ *    section 2).
  *  - While a verdict is awaited no input is taken: the caller's buffer fills, so it stops reading.
  *  - Memory is bounded: SMTP_SERVER_LINE_MAX for a line that is not whole yet (released when it
  *    is), SMTP_SERVER_OUTPUT_MAX (all but 1 KiB released when it is written), and one command's

@@ -8,9 +8,9 @@
 /*
  * OpenSSL 3.0 reads the key of every certificate by a search through all decoders that its provider
  * has (PEM, PKCS#8, PKCS#1, MSBLOB ... for each kind of key): half of what a certificate costs a
- * client (docs/decisions/0038). In this library context the provider is the
- * default one, but of its decoders only those are shown that a certificate can need: DER of a
- * SubjectPublicKeyInfo. Nothing else differs, and no openssl.cnf has a say.
+ * client (docs/decisions/0038). In this library context the provider is the default one, but of its
+ * decoders only those are shown that a certificate can need: DER of a SubjectPublicKeyInfo. Nothing
+ * else differs, and no openssl.cnf has a say.
  */
 
 enum {
