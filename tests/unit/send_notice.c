@@ -627,16 +627,17 @@ static void given_up(void **state)
 	assert_true(claim(w, "one.example", T0));
 	a = attempt(w, &o, 1, T0 + 1);
 	before = w->n_notices;
-	for (int turns = 0; turns < 60; turns++) {
+	/* Each time a little later, until one has come to its end before it was given up. */
+	for (usec_t wait = 0; w->n_notices == before; wait += 50 + wait / 16) {
+		assert_true(wait < usec_seconds(20));
 		w->notice = send_notice_new(&w->env, &a, on_notice, w);
 		w->completion.fence = 0; /* should it come to its end */
-		if (turns > 0) {
-			io_timer_set(timer, io_now(w->loop) + turns * 100);
+		if (wait > 0) {
+			io_timer_set(timer, io_now(w->loop) + wait);
 			io_loop_run(w->loop);
 		}
 		w->notice = send_notice_free(w->notice);
 	}
-	assert_true(w->n_notices > before); /* the last ones were done */
 	io_timer_free(timer);
 	store_release(w->store, w->parcel.key, w->parcel.fence, on_done, w);
 	run(w);
