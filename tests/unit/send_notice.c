@@ -31,7 +31,7 @@ struct world {
 	struct send_notice *notice;
 	struct store_completion completion;
 	struct store_message notice_message;
-	unsigned n_notices;
+	unsigned n_notices, n_completed;
 };
 
 static int setup(void **state)
@@ -137,6 +137,12 @@ static void put(struct world *w, const struct store_message *m, struct span text
 	assert_int_equal(w->result, 0);
 }
 
+static void on_completed(void *arg, int result)
+{
+	((struct world *)arg)->n_completed++;
+	on_done(arg, result);
+}
+
 static void on_notice(void *arg, int result, const struct store_message *m, struct store_body *body)
 {
 	struct world *w = arg;
@@ -149,7 +155,7 @@ static void on_notice(void *arg, int result, const struct store_message *m, stru
 		return;
 	}
 	w->notice_message = *m;
-	store_complete(w->store, &w->completion, m, body, on_done, w);
+	store_complete(w->store, &w->completion, m, body, on_completed, w);
 }
 
 static struct store_message message(const struct store_recipient *to, size_t n)
@@ -616,7 +622,7 @@ static void given_up(void **state)
 	struct store_outcome o = {.state = STORE_FAILED};
 	struct send_notice_attempt a;
 	struct store_message m = message(one, 1);
-	struct io_timer *timer = io_timer_new(w->loop, on_drained, w);
+	struct io_timer *timer = io_timer_new(w->loop, stop, w);
 	unsigned before;
 
 	for (size_t i = 0; i < size; i++)
@@ -638,6 +644,8 @@ static void given_up(void **state)
 		}
 		w->notice = send_notice_free(w->notice);
 	}
+	while (w->n_completed < w->n_notices)
+		io_loop_run(w->loop);
 	io_timer_free(timer);
 	store_release(w->store, w->parcel.key, w->parcel.fence, on_done, w);
 	run(w);
