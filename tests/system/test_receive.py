@@ -952,7 +952,8 @@ def test_idle_connections(tmp_path: Path, tls: bool) -> None:
             idle.append(c)
         each = (r.memory() - before) / count
         print(f"\noctets of an idle session, {'TLS' if tls else 'clear'}: {each:.0f}")
-        assert wait_until(lambda: r.stats()["open"] == count) and each < most * factor
+        assert wait_until(lambda: r.stats()["open"] == count)
+        assert each < most or factor > 1  # AddressSanitizer keeps what is freed
         cpu = r.stats()["cpu_usec"]
         time.sleep(1.5)
         assert r.stats()["cpu_usec"] - cpu < 50000 * factor  # of looking at them each second
