@@ -81,7 +81,9 @@ static void on_end(void *arg)
 		result != NULL && result->n_recipients > 0 ? &result->recipients[0] : NULL;
 	struct probe_report report = probe_session_report(c->session);
 
-	if (r != NULL && r->fate == SMTP_FATE_ACCEPTED) {
+	if (c->over) { /* the time was up before */
+		return;
+	} else if (r != NULL && r->fate == SMTP_FATE_ACCEPTED) {
 		answer(c, RECEIVE_ANSWER_YES, r->status);
 	} else if (r != NULL && is_no(r)) {
 		answer(c, RECEIVE_ANSWER_NO, r->status);
@@ -157,7 +159,8 @@ static void on_decision(void *arg, struct dane_decider *d)
 	struct receive_callout *c = arg;
 
 	c->decision = dane_decider_result(d);
-	go_on_later(c);
+	if (!c->over)
+		go_on_later(c);
 }
 
 static void on_timer(void *arg)
