@@ -218,7 +218,7 @@ static const char *numbered(struct arena *a, const char *text, size_t len, size_
 static void put_one(struct drive *d, const char *from, const char *to, size_t size, size_t number)
 {
 	struct arena a = {0};
-	struct store_recipient list[100] = {0};
+	struct store_recipient list[250] = {0};
 	struct store_message m = {.arrived = io_unix_now(), .recipients = list};
 	struct store_body *b = store_body_begin(d->store, on_drained, d);
 	const char *head = arena_printf(&a, "Subject: %zu\r\nFrom: %s\r\n\r\n", number, from);
@@ -231,6 +231,7 @@ static void put_one(struct drive *d, const char *from, const char *to, size_t si
 	while (*to != '\0') {
 		size_t len = strcspn(to, ",");
 
+		require(m.n_recipients < ARRAY_SIZE(list));
 		list[m.n_recipients].path = numbered(&a, to, len, number);
 		list[m.n_recipients].hop = strchr(list[m.n_recipients].path, '@') + 1;
 		m.n_recipients++;
@@ -503,7 +504,7 @@ static void start(struct drive *d, char **argv)
 int main(int argc, char **argv)
 {
 	struct drive *d = xcalloc(1, sizeof(*d));
-	char line[4096];
+	char line[16384];
 
 	if (argc != 4)
 		fail("usage", "queue_drive DIRECTORY ROOT_HINTS TRUST_ANCHOR");

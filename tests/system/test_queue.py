@@ -447,6 +447,51 @@ def test_a_retry_asks_the_dns_again(fresh_world: World, tmp_path: Path) -> None:
     assert stats["delivered"] == 1 and len(server.messages) == 1
 
 
+def _sender(message: dict[str, Any]) -> str:
+    return str(message["from"]).split(">")[0].split("<")[-1]
+
+
+def test_everyone_has_a_turn(fresh_world: World, tmp_path: Path) -> None:
+    """Neither a sender with many messages nor a domain with many keeps back another's one."""
+    world = fresh_world
+    server = world.add_smtp(Smtp())
+    for name in ("two.example", "three.example"):
+        world.add_zone(name, ["@ MX 10 mx.two.example."])
+    world.zones["two.example."].zone.add("mx", "A", server.addresses[0])
+    world.start()
+    _drive(world, tmp_path / "q", "set per_address 1\nput many@sender.test b@two.example 300 100\n"
+           "put one@sender.test b@two.example 300\nput many@sender.test b@three.example 300\n"
+           "run 30\n")
+    order = [(_sender(m), m["to"][0]) for m in server.messages]
+    assert len(order) == 102
+    assert order.index(("many@sender.test", "b@three.example")) < 30
+    # Beyond what a lane has in hand the order is that of the arrival.
+    assert ("one@sender.test", "b@two.example") in order
+
+
+def test_a_sender_with_one_among_many(fresh_world: World, tmp_path: Path) -> None:
+    world = fresh_world
+    server = world.add_smtp(Smtp())
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    _drive(world, tmp_path / "q", "set per_address 1\nput many@sender.test b@two.example 300 40\n"
+           "put one@sender.test b@two.example 300\nrun 30\n")
+    order = [_sender(m) for m in server.messages]
+    assert len(order) == 41 and order.index("one@sender.test") < 20
+
+
+def test_a_hundred_recipients_in_a_transaction(fresh_world: World, tmp_path: Path) -> None:
+    """RFC 5321 section 4.5.3.1.8; the same session serves the next hundred."""
+    world = fresh_world
+    server = world.add_smtp(Smtp())
+    world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    world.start()
+    to = ",".join(f"b{i}@two.example" for i in range(230))
+    (stats,), _ = _drive(world, tmp_path / "q", f"put <> {to} 300\nrun 30\nstats\n")
+    assert stats["delivered"] == 230 and len(server.sessions) == 1
+    assert [len(m["to"]) for m in server.messages] == [100, 100, 30]
+
+
 # --- the store in trouble
 
 def _slow(world: World, **behaviour: Any) -> SmtpServer:
