@@ -143,18 +143,19 @@ def _listening() -> str:
 
 
 def test_both_families_and_an_address_beside_them(make: Make, site: World) -> None:
-    """The configuration of the design: "[::]:25" for the world, one address for a relay."""
+    """The configuration of the design: "[::]:25" for the world, one address for a relay.
+    Another port: other worlds of this run have mail servers at port 25 of their addresses."""
     own = site.address()
-    gateway = make({"listeners": [{"mx": "[::]:25", "tls": "none"},
-                                  {"relay": f"{own}:25", "networks": ["198.18.0.0/15"], "tls": "none"}]})
+    gateway = make({"listeners": [{"mx": "[::]:2600", "tls": "none"},
+                                  {"relay": f"{own}:2600", "networks": ["198.18.0.0/15"], "tls": "none"}]})
     ready = gateway.wait_for("ready")
-    assert ready["listeners"] == f"mx [::]:25, relay {own}:25"
-    assert f"{own}:25" in _listening() and "*:25" in _listening()
+    assert ready["listeners"] == f"mx [::]:2600, relay {own}:2600"
+    assert f"{own}:2600" in _listening() and "*:2600" in _listening()
     # Who connects to the one address is the relay's client, all others are the world.
     for address, code in ((own, 250), ("127.0.0.1", 550), ("::1", 550)):
         for _ in range(5):
             source = ("", 0) if ":" in address else (own, 0)
-            with smtplib.SMTP(address, 25, "client.test", 10, source) as client:
+            with smtplib.SMTP(address, 2600, "client.test", 10, source) as client:
                 client.ehlo()
                 client.mail("a@sender.test")
                 assert client.rcpt("b@elsewhere.test")[0] == code, address
