@@ -18,7 +18,7 @@
  *	cpu                   CPU of this process since the start, in ms
  *	reload                the queue gets the settings of now
  *	stop                  ends the queue in order
- *	kill                  ends the process at once, as kill -9 does
+ *	kill N                runs until N are delivered and ends at once, as kill -9 does
  *
  *	queue_drive DIRECTORY ROOT_HINTS TRUST_ANCHOR < commands
  */
@@ -311,6 +311,15 @@ static void wait_for(struct drive *d, const char *seconds)
 		io_loop_run(d->loop);
 }
 
+static void kill_at(struct drive *d, size_t delivered)
+{
+	need_queue(d);
+	send_queue_wake(d->queue);
+	while (send_queue_stats(d->queue).delivered < delivered)
+		wait_for(d, "0.01");
+	kill(getpid(), SIGKILL);
+}
+
 static void print_parcel(const struct store_parcel *p)
 {
 	for (size_t i = 0; i < p->message.n_recipients; i++) {
@@ -463,8 +472,8 @@ static void obey(struct drive *d, char *line)
 		send_queue_set_settings(d->queue, &d->settings);
 	else if (strcmp(name, "stop") == 0)
 		stop(d);
-	else if (strcmp(name, "kill") == 0)
-		kill(getpid(), SIGKILL);
+	else if (strcmp(name, "kill") == 0 && n == 1)
+		kill_at(d, number_of(args[0]));
 	else
 		fail("no such command", name);
 	fflush(stdout);

@@ -135,6 +135,30 @@ bool send_queue_has_room(const struct send_queue *q, size_t *ret_parcels)
 	return *ret_parcels > 0 && q->n_recipients < SEND_QUEUE_RECIPIENTS;
 }
 
+/* -------- a store in trouble */
+
+void send_queue_unrecorded(struct send_parcel *p)
+{
+	p->queue->n_unrecorded += !p->unrecorded;
+	p->unrecorded = true;
+}
+
+void send_queue_recorded(struct send_parcel *p)
+{
+	struct send_queue *q = p->queue;
+	struct send_lane *next;
+
+	if (!p->unrecorded)
+		return;
+	p->unrecorded = false;
+	if (--q->n_unrecorded > 0)
+		return;
+	for (struct send_lane *l = q->active.first; l != NULL; l = next) {
+		next = l->next;
+		send_lane_feed(l);
+	}
+}
+
 /* -------- leases */
 
 static void on_extended(void *arg, int result)

@@ -138,6 +138,7 @@ struct send_parcel {
 	usec_t retry_until;         /* Unix time, of those deferred */
 	struct send_notice *notice; /* being made, or made */
 	bool with_notice;
+	bool unrecorded;        /* the store has refused to record it */
 	struct io_timer *again; /* the record, after an error of the store */
 	uint64_t recording;     /* ticket, or 0 */
 };
@@ -157,7 +158,7 @@ struct send_queue {
 	struct send_parcel *parcels[QUEUE_BUCKETS];
 	struct send_parcel *all;
 	size_t n_parcels, n_recipients, n_claiming; /* the last: asked for */
-	struct send_turns turns;
+	size_t n_unrecorded;                        /* nothing is begun while there are any */
 
 	struct io_timer *look, *sweep, *limit;
 	uint64_t looking; /* ticket, or 0 */
@@ -179,6 +180,9 @@ void send_queue_due(struct send_queue *q, usec_t unix_due);
 bool send_queue_has_room(const struct send_queue *q, size_t *ret_parcels);
 void send_queue_check_stopped(struct send_queue *q);
 uint32_t send_queue_dice(void);
+/* What is sent while the store records nothing would be sent again after a crash: it waits. */
+void send_queue_unrecorded(struct send_parcel *p);
+void send_queue_recorded(struct send_parcel *p);
 
 /* queue_lane.c */
 struct send_lane *send_lane_get(struct send_queue *q, const char *hop, bool make);

@@ -354,7 +354,7 @@ static void claim(struct send_lane *l)
 	usec_t now = io_unix_now();
 	size_t room;
 
-	if (l->claim_ticket != 0 || q->stopping)
+	if (l->claim_ticket != 0 || q->stopping || q->n_unrecorded > 0)
 		return;
 	if (!send_queue_has_room(q, &room)) {
 		if (!l->hungry) {
@@ -449,7 +449,8 @@ static void serve(struct send_lane *l)
 {
 	const struct dane_decision *d;
 
-	if (l->first == NULL || l->queue->stopping || !has_decision(l))
+	if (l->first == NULL || l->queue->stopping || l->queue->n_unrecorded > 0 ||
+	    !has_decision(l))
 		return;
 	d = l->choice->decision;
 	if (d->outcome == DANE_OUTCOME_BOUNCE)

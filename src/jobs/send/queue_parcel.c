@@ -161,6 +161,7 @@ void send_parcel_free(struct send_parcel *p)
 		p->next_all->previous_all = p->previous_all;
 	q->n_parcels--;
 	q->n_recipients -= p->stored.message.n_recipients;
+	q->n_unrecorded -= p->unrecorded;
 	send_notice_free(p->notice);
 	io_timer_free(p->again);
 	arena_done(&p->arena);

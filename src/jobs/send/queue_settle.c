@@ -158,6 +158,7 @@ static void try_later(struct send_parcel *p, int result)
 
 	IO_LOG(IO_LOG_ERROR, p->stored.message.id.text, "not_recorded", {"hop", p->lane->hop},
 	       {"why", strerror(-result)});
+	send_queue_unrecorded(p);
 	if (p->again == NULL)
 		p->again = io_timer_new(q->env.loop, on_again, p);
 	io_timer_set(p->again, usec_add(io_now(q->env.loop), usec_seconds(QUEUE_RETRY_S)));
@@ -169,6 +170,7 @@ static void on_recorded(void *arg, int result)
 
 	p->recording = 0;
 	if (result >= 0) {
+		send_queue_recorded(p);
 		tell(p);
 		if (p->with_notice)
 			send_queue_wake(p->queue);
