@@ -410,6 +410,22 @@ static void print_stats(struct drive *d)
 	js_free(v);
 }
 
+/* The most so far, KiB. ru_maxrss will not do: it is that of whoever started us, if that is more.
+ */
+static long peak_memory(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	long kib = -1;
+
+	require(f != NULL);
+	while (kib < 0 && fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, "VmHWM:", 6) == 0)
+			kib = strtol(line + 6, NULL, 10);
+	fclose(f);
+	return kib;
+}
+
 static void print_cpu(void)
 {
 	struct rusage u;
@@ -418,7 +434,7 @@ static void print_cpu(void)
 	printf("{\"cpu_ms\": %.1f, \"rss_kib\": %ld}\n",
 	       (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e3 +
 		       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3,
-	       u.ru_maxrss);
+	       peak_memory());
 }
 
 static void on_stopped(void *arg)

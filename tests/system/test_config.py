@@ -129,7 +129,7 @@ def test_defaults(run, tmp_path: Path) -> None:
 
 def test_examples(run, tmp_path: Path) -> None:
     """They are in order but for the files that they name; the smallest has under ten lines."""
-    examples = sorted((ROOT / "examples").glob("*.yaml"))
+    examples = sorted(set((ROOT / "examples").glob("*.yaml")) - {ROOT / "examples/prometheus-rules.yaml"})
     assert len(examples) >= 3
     for example in examples:
         code, shown, err = run("config", "--show", example)
