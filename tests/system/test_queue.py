@@ -405,8 +405,8 @@ def test_two_policies_take_turns_at_one_address(fresh_world: World, tmp_path: Pa
 
 
 def test_a_reload_holds_for_what_waits(fresh_world: World, tmp_path: Path) -> None:
-    """New settings while a session greets: what is under way ends as it began; the next one, to the
-    same domain, is decided anew (D2) and greets with the new name."""
+    """New settings while a session greets: what has not begun to speak is decided anew (D2), and
+    the session serves it if it may; the next one greets with the new name."""
     world = fresh_world
     server = world.add_smtp(Smtp(byte_delay=0.01))
     world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
@@ -418,10 +418,47 @@ def test_a_reload_holds_for_what_waits(fresh_world: World, tmp_path: Path) -> No
                     "set mode mandatory\nreload\nput a@sender.test c@two.example 300\nrun 30\n"
                     "list\nstats\n")
     parcel, stats = out
-    assert stats["delivered"] == 2 and stats["decisions"] == 3
+    assert stats["delivered"] == 2 and stats["decisions"] == 4
     assert parcel["to"] == "c@two.example" and parcel["status"] == "4.7.323"
     hellos = [c for s in server.sessions for c in s.commands if c.startswith("EHLO")]
     assert hellos[0] == "EHLO sender.test" and hellos[-1] == "EHLO new.sender.test"
+
+
+def test_a_reload_holds_for_what_waits_for_a_session(fresh_world: World, tmp_path: Path) -> None:
+    """D2: whoever waits at the server's door when the mode changes goes under the new one."""
+    world = fresh_world
+    server = _slow(world, byte_delay=0.01, replies={"MAIL": "250 " + 400 * "x"})
+    out, _ = _drive(world, tmp_path / "q",
+                    "set per_address 1\nput a@sender.test b@two.example 300 4\nrun 4\n"
+                    "set mode mandatory\nreload\nrun 40\nlist\nstats\n")
+    stats = out.pop()
+    assert stats["delivered"] == len(server.messages) == 1 and stats["parcels"] == 0
+    assert [(p["status"], p["attempts"]) for p in out] == [("4.7.323", 1)] * 3
+
+
+def test_who_waits_long_is_decided_anew(fresh_world: World, tmp_path: Path) -> None:
+    """R23: a decision that has run out while its parcel waited for a session leads to none."""
+    world = fresh_world
+    cert, other = certs.self_signed("mx.two.example"), certs.self_signed("other")
+    server = world.add_smtp(Smtp(tls=Tls([cert.write(world.dir / "one.pem")]), byte_delay=0.01,
+                                 replies={"MAIL": 3 * ("250-" + 400 * "x" + "\n") + "250 ok"}))
+    zone = world.add_zone("two.example", ["@ MX 10 mx", f"mx A {server.addresses[0]}"])
+    zone.add("_25._tcp.mx", "TLSA", cert.tlsa(3, 1, 1), ttl=1)
+    world.start()
+    with subprocess.Popen(_command(world, tmp_path / "q"), text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as driver:
+        assert driver.stdin and driver.stdout
+        driver.stdin.write("set per_address 1\nput a@sender.test b@two.example 300 2\nrun 7\n"
+                           "stats\n")
+        driver.stdin.flush()
+        assert json.loads(driver.stdout.readline())["parcels"] == 2
+        zone.remove("_25._tcp.mx", "TLSA")
+        zone.add("_25._tcp.mx", "TLSA", other.tlsa(3, 1, 1), ttl=1)
+        world.update("two.example")
+        driver.stdin.write("run 90\nstats\n")
+        driver.stdin.close()
+        stats = json.loads(driver.stdout.read().splitlines()[-1])
+    assert stats["delivered"] == 1 and stats["mismatches"] >= 1
 
 
 def test_a_retry_asks_the_dns_again(fresh_world: World, tmp_path: Path) -> None:

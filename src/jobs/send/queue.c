@@ -255,6 +255,8 @@ void send_queue_set_settings(struct send_queue *q, const struct send_queue_setti
 	send_pool_set_options(q->pool, &o);
 	while (q->resting.first != NULL)
 		send_lane_free(q->resting.first);
+	for (struct send_parcel *p = q->all; p != NULL; p = p->next_all)
+		send_parcel_outdate(p);
 	for (struct send_lane *l = q->active.first; l != NULL; l = next) {
 		next = l->next;
 		send_choice_replace(l);

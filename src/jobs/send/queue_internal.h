@@ -22,7 +22,8 @@ enum {
 	QUEUE_FAILURE_KEPT_S = 5,
 	QUEUE_CLOSED_S = 600, /* a hop without a server that answers */
 	QUEUE_DECISION_KEPT_S = 300,
-	QUEUE_CLAIM = 50, /* parcels at a time, */
+	QUEUE_DECISION_WAIT_S = 10, /* longer: nobody waits for a session with it */
+	QUEUE_CLAIM = 50,           /* parcels at a time, */
 	QUEUE_CLAIM_FIRST = 5,
 	QUEUE_EVIDENCE_MAX = 8192,
 };
@@ -38,6 +39,7 @@ struct send_choice {
 	unsigned users;                       /* parcels */
 	bool fresh;                           /* nobody has used it */
 	bool replaced;                        /* no lane has it: freed with its last user */
+	bool outdated;                        /* made under earlier settings */
 };
 
 enum send_lane_state {
@@ -190,6 +192,8 @@ struct send_lane *send_lane_get(struct send_queue *q, const char *hop, bool make
 void send_lane_feed(struct send_lane *l);
 /* Off the list of those that wait. */
 void send_lane_take_out(struct send_lane *l, struct send_parcel *p);
+/* Back on it, in front. */
+void send_lane_put_back(struct send_lane *l, struct send_parcel *p);
 void send_lane_failed(struct send_lane *l, const char *status, const char *detail);
 void send_lane_free(struct send_lane *l);
 void send_lanes_feed_hungry(struct send_queue *q);
@@ -207,6 +211,8 @@ void send_parcel_release(struct send_parcel *p);
 /* The queue is stopping: nothing more is begun. */
 void send_parcel_stop(struct send_parcel *p, bool at_once);
 void send_parcel_lost(struct send_parcel *p);
+/* There are new settings: what has not begun to speak is decided anew. */
+void send_parcel_outdate(struct send_parcel *p);
 
 /* queue_settle.c */
 /* All that are open get this fate. */

@@ -390,6 +390,17 @@ void send_lane_take_out(struct send_lane *l, struct send_parcel *p)
 	l->n_waiting--;
 }
 
+void send_lane_put_back(struct send_lane *l, struct send_parcel *p)
+{
+	p->next = l->first;
+	if (l->first != NULL)
+		l->first->previous = p;
+	else
+		l->last = p;
+	l->first = p;
+	l->n_waiting++;
+}
+
 static struct send_parcel *pick(struct send_lane *l)
 {
 	uint64_t who[2 * QUEUE_CLAIM];

@@ -207,17 +207,58 @@ static void stop_here(struct send_parcel *p)
 	l->n_walking--;
 	l->n_settling++;
 	let_go(p);
+	l->more = l->more || !p->queue->stopping; /* it will be due at once */
 	if (answered)
 		send_parcel_settle_part(p);
 	else
 		send_parcel_release(p);
 }
 
+/* R23: whoever waited for his first session longer than his decision holds. */
+static bool is_stale(const struct send_parcel *p)
+{
+	const struct send_choice *c = p->choice;
+	usec_t last = usec_add(c->expires, usec_seconds(QUEUE_DECISION_WAIT_S));
+
+	return c->outdated ||
+	       (p->walk.n_tried == 1 && p->facts == NULL && io_now(p->queue->env.loop) >= last);
+}
+
+/* Not a word was said: it waits for a decision again, as if it had never begun. */
+static void begin_anew(struct send_parcel *p)
+{
+	struct send_lane *l = p->lane;
+
+	if (p->walk.n_tried > 1 || p->facts != NULL || p->queue->stopping) {
+		stop_here(p);
+		return;
+	}
+	send_pool_cancel(p->queue->pool, &p->want);
+	send_choice_leave(TAKE(p->choice));
+	for (size_t i = 0; i < p->n; i++) {
+		p->envelopes[i].dane = p->envelopes[i].other = NULL;
+		p->envelopes[i].tried_in = 0;
+	}
+	p->reached = false;
+	p->state = PARCEL_WAITING;
+	l->n_walking--;
+	send_lane_put_back(l, p);
+}
+
+void send_parcel_outdate(struct send_parcel *p)
+{
+	if (p->choice != NULL)
+		p->choice->outdated = true;
+	if (p->state == PARCEL_SEEKING)
+		begin_anew(p);
+}
+
+/* Under settings that hold no more no other host is tried. */
 static void go_on(struct send_parcel *p)
 {
 	if (send_envelopes_are_final(p->envelopes, p->n))
 		walked(p);
-	else if (p->queue->stopping)
+	else if (p->queue->stopping || p->choice->outdated)
 		stop_here(p);
 	else
 		try_next(p);
@@ -370,6 +411,17 @@ static void leave_session(struct send_parcel *p)
 	send_session_give_back(s);
 }
 
+/* The decision that led to this session holds no more. */
+static void leave_unused(struct send_parcel *p)
+{
+	struct send_session *s = TAKE(p->session);
+	struct send_lane *l = p->lane;
+
+	begin_anew(p);
+	send_session_give_back(s);
+	send_lane_feed(l);
+}
+
 static void submit(struct send_parcel *p)
 {
 	const struct store_message *m = &p->stored.message;
@@ -412,6 +464,10 @@ static void on_opened(void *arg, int result, struct store_reading *r)
 	}
 	if (p->state != PARCEL_HOLDING)
 		return;
+	if (is_stale(p)) {
+		leave_unused(p);
+		return;
+	}
 	if (result < 0) {
 		send_envelopes_note_failure(p->envelopes, p->n, "4.3.0",
 					    "the message cannot be read from the queue");
@@ -428,6 +484,10 @@ static void on_got(void *arg, struct send_session *s)
 
 	p->state = PARCEL_HOLDING;
 	p->session = s;
+	if (is_stale(p)) {
+		leave_unused(p);
+		return;
+	}
 	p->reached = true;
 	if (p->reading != NULL)
 		submit(p);
