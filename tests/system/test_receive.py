@@ -440,6 +440,19 @@ def test_input_that_waits_is_counted(tmp_path: Path) -> None:
             c.socket.close()
 
 
+def test_memory_of_recipients_that_are_not_taken(tmp_path: Path) -> None:
+    """Those who cannot be verified now are no errors of the client, but they count as memory."""
+    with Receiver(tmp_path, domains=asks(), limits={"memory": 200000}) as r, r.connect() as c:
+        c(b"EHLO c")
+        c(b"MAIL FROM:<a@b.example>")
+        codes = [c.code(b"RCPT TO:<u%d@example.org> ORCPT=rfc822;" % i + 480 * b"x")
+                 for i in range(400)]
+        assert codes[0] == 451 and codes[-1] == 452
+        with r.connect() as late:
+            late(b"EHLO c")
+            assert late(b"MAIL FROM:<a@b.example>").startswith(b"452 4.3.1")
+
+
 # --- TLS ---------------------------------------------------------------------------------------
 
 def test_tls_modes(tmp_path: Path) -> None:

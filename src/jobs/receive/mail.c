@@ -180,15 +180,17 @@ void receive_mail_rcpt(struct receive_session *s, const struct smtp_server_rcpt 
 {
 	struct receive_mail *m = s->mail;
 	struct receive_recipient to = {0};
-	struct smtp_server_verdict v = receive_rules_rcpt(s->snapshot->rules, s->listener,
-							  &s->client, &r->to, &m->arena, &to);
+	struct smtp_server_verdict v = full;
 
-	if (v.code == 0 && is_crammed(s))
-		v = full;
+	/* What is refused takes memory, too, for as long as the transaction lasts. */
+	if (!is_crammed(s))
+		v = receive_rules_rcpt(s->snapshot->rules, s->listener, &s->client, &r->to,
+				       &m->arena, &to);
 	if (v.code == 0 && to.verify && s->receive->env.tls != NULL) {
 		s->verifying = to;
 		s->verifying_notify = r->notify;
 		s->verifying_orcpt = arena_keep(&m->arena, r->orcpt);
+		charge(m);
 		s->verify_ticket = receive_verify(s->receive->verifier, &to, on_verified, s, &v);
 		if (s->verify_ticket != 0)
 			return; /* on_verified answers */
