@@ -114,6 +114,39 @@ static void given_up(void **state)
 	close(fd);
 }
 
+static void on_limit(void *arg)
+{
+	(void)arg;
+	io_loop_stop(loop);
+}
+
+/* A reload: what the old server was asked, and what it says later, is nothing to the new rules. */
+static void another_server_is_asked_anew(void **state)
+{
+	struct receive_verifier *v = receive_verifier_new(&env);
+	struct io_timer *limit = io_timer_new(loop, on_limit, NULL);
+	struct smtp_server_verdict verdict;
+	int silent, closed;
+	struct receive_domain old = domain_at(port_of(true, &silent));
+	struct receive_domain new = domain_at(port_of(false, &closed));
+
+	(void)state;
+	answers = codes[451] = 0;
+	assert_true(ask(v, &old, 0, 0, &verdict) != 0);
+	receive_verify_reset(v);
+	assert_true(ask(v, &new, 0, 0, &verdict) != 0);
+	io_timer_set(limit, usec_add(io_now(loop), usec_seconds(2)));
+	io_loop_run(loop);
+	assert_int_equal(answers, 1); /* the new one's: it is away */
+	assert_true(ask(v, &new, 0, 0, &verdict) == 0);
+	/* A session that began under the old rules asks the old one. */
+	assert_true(ask(v, &old, 0, 0, &verdict) != 0);
+	receive_verifier_free(v);
+	io_timer_free(limit);
+	close(silent);
+	close(closed);
+}
+
 static void answers_are_bounded(void **state)
 {
 	struct receive_verifier *v = receive_verifier_new(&env);
@@ -264,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(questions_are_bounded),
 		cmocka_unit_test(given_up),
+		cmocka_unit_test(another_server_is_asked_anew),
 		cmocka_unit_test(answers_are_bounded),
 		cmocka_unit_test(times),
 	};

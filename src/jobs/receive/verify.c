@@ -8,7 +8,7 @@
 
 enum {
 	BUCKETS = 8192,
-	KEY_MAX = MAIL_PATH_MAX,
+	KEY_MAX = MAIL_PATH_MAX + MAIL_DOMAIN_MAX + 32, /* a recipient, and who is asked */
 };
 
 /* What is known of a recipient. In a bucket, and in the list of its kind, newest first. */
@@ -275,15 +275,20 @@ static struct question *ask(struct receive_verifier *v, const struct receive_rec
 	return q;
 }
 
-/* The recipient as it is compared: "anna@example.org". */
+/*
+ * The recipient as it is compared, and who is asked how: under new rules that may be another, and a
+ * session of the old ones goes on beside them.
+ */
 static void key_of(const struct receive_recipient *to, char key[KEY_MAX + 1])
 {
+	const struct receive_behind *b = &to->domain->behind;
 	const char *at = strrchr(to->path, '@');
 	char *local = xstrndup(to->path, (size_t)(at - to->path)), plain[RECEIVE_LOCAL_ROOM];
 
 	receive_local_plain(local, plain);
 	free(local);
-	snprintf(key, KEY_MAX + 1, "%s@%s", plain, to->hop);
+	snprintf(key, KEY_MAX + 1, "%s@%s %d %d %d %u %s", plain, to->hop, (int)b->hop, b->lmtp,
+		 (int)b->tls, b->port, b->name);
 }
 
 uint64_t receive_verify(struct receive_verifier *v, const struct receive_recipient *to,
