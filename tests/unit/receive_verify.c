@@ -147,6 +147,44 @@ static void another_server_is_asked_anew(void **state)
 	close(closed);
 }
 
+static void run_a_moment(void)
+{
+	struct io_timer *limit = io_timer_new(loop, on_limit, NULL);
+
+	io_timer_set(limit, usec_add(io_now(loop), 100000));
+	io_loop_run(loop);
+	io_timer_free(limit);
+}
+
+/* What its session holds of the decision goes with the decision: ASan looks. */
+static void given_up_before_the_handshake(void **state)
+{
+	static const char *const words[] = {"220 hi\r\n", "250-hi\r\n250 STARTTLS\r\n",
+					    "220 go\r\n"};
+	struct receive_verifier *v = receive_verifier_new(&env);
+	struct smtp_server_verdict verdict;
+	int fd, client;
+	struct receive_domain d = domain_at(port_of(true, &fd));
+
+	(void)state;
+	answers = 0;
+	d.behind.tls = RECEIVE_BEHIND_ENCRYPT;
+	assert_true(ask(v, &d, 0, 0, &verdict) != 0);
+	run_a_moment();
+	client = accept(fd, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (i > 0)
+			run_a_moment();
+		assert_true(write(client, words[i], strlen(words[i])) > 0);
+	}
+	receive_verify_give_up(v);
+	assert_int_equal(answers, 1);
+	run_a_moment();
+	receive_verifier_free(v);
+	close(client);
+	close(fd);
+}
+
 static void answers_are_bounded(void **state)
 {
 	struct receive_verifier *v = receive_verifier_new(&env);
@@ -298,6 +336,7 @@ int main(void)
 		cmocka_unit_test(questions_are_bounded),
 		cmocka_unit_test(given_up),
 		cmocka_unit_test(another_server_is_asked_anew),
+		cmocka_unit_test(given_up_before_the_handshake),
 		cmocka_unit_test(answers_are_bounded),
 		cmocka_unit_test(times),
 	};

@@ -231,6 +231,7 @@ struct receive_callout *receive_callout_new(const struct receive_env *env,
 void receive_callout_give_up(struct receive_callout *c)
 {
 	later(c);
+	c->session = probe_session_free(c->session);
 	c->decide = probe_decide_free(c->decide); /* the resolver may go now */
 	c->decision = NULL;
 }

@@ -31,5 +31,5 @@ struct receive_callout *receive_callout_new(const struct receive_env *env,
 					    const struct receive_behind *behind, const char *domain,
 					    const char *path, receive_callout_fn *fn, void *arg);
 struct receive_callout *receive_callout_free(struct receive_callout *c);
-/* Answers LATER now, unless it has answered. */
+/* Answers LATER now, unless it has answered. Not from within its own call. */
 void receive_callout_give_up(struct receive_callout *c);
