@@ -17,12 +17,14 @@
 #define T0 usec_seconds(1700000000)
 
 static _Atomic bool full, full_database, fsync_fails, scarce;
+static _Atomic int writes_fail;      /* so many of the database's, with ENOSPC */
 static _Atomic int fsyncs_left = -1; /* then they fail; -1: they do not */
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at);
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
 {
-	if (atomic_load(&full) || atomic_load(&full_database)) {
+	if (atomic_load(&full) || atomic_load(&full_database) ||
+	    (atomic_load(&writes_fail) > 0 && atomic_fetch_sub(&writes_fail, 1) > 0)) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -417,6 +419,50 @@ static void an_action_ends_when_the_disk_fails(void **state)
 	free(to);
 }
 
+static void add_one(void *arg, int result)
+{
+	struct world *w = arg;
+
+	w->n_answered++;
+	w->n_refused += result < 0;
+	if (w->n_answered == 3)
+		io_loop_stop(w->loop);
+}
+
+static void note_action(void *arg, int result)
+{
+	((struct world *)arg)->result = result;
+	add_one(arg, 0);
+}
+
+/* A change beside it finds the disk full, so that all are tried one by one: it begins anew, too. */
+static void an_action_leaves_nothing_out(void **state)
+{
+	struct world *w = *state;
+	struct store_filter all = {.id = NULL};
+	static const struct store_recipient to = {.path = "x@one.example", .hop = "one.example"};
+	uint8_t random[STORE_ID_RANDOM] = {0};
+	struct store_message m = {
+		.from = "a@b.example", .arrived = T0, .recipients = &to, .n_recipients = 1};
+
+	for (unsigned i = 1; i <= 20; i++)
+		assert_int_equal(put(w, i, 100), 0);
+	writes_fail = 1;
+	/* The first is alone in its transaction; the others wait for it, and share theirs. */
+	for (unsigned i = 0; i < 2; i++) {
+		random[7] = (uint8_t)(100 + i);
+		m.id = store_id_make(T0, random);
+		store_enqueue(w->store, &m, store_body_begin(w->store, NULL, NULL), add_one, w);
+		if (i == 0)
+			store_act(w->store, STORE_HOLD, &all, T0, note_action, w);
+	}
+	io_loop_run(w->loop);
+	assert_true(w->result >= 20 && w->result <= 22);
+	store_count(w->store, T0, on_counts, w);
+	io_loop_run(w->loop);
+	assert_true(w->counts.held >= 20);
+}
+
 /* Whoever holds a key that is gone must not be led to another message by it. */
 static void no_key_comes_back(void **state)
 {
@@ -450,6 +496,7 @@ int main(void)
 		WITH_STORE(what_is_refused_leaves_no_file),
 		WITH_STORE(an_action_ends_when_the_disk_fails),
 		WITH_STORE(no_key_comes_back),
+		WITH_STORE(an_action_leaves_nothing_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

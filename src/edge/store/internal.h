@@ -78,8 +78,9 @@ struct store_op {
 	usec_t next_due;
 	struct store_counts counts;
 	/* Between engine and worker. */
-	bool again;    /* one slice is done; more is to do */
-	uint64_t done; /* parcels so far */
+	bool again;                     /* one slice is done; more is to do */
+	uint64_t done;                  /* parcels so far, `key` being the last of them */
+	uint64_t slice_done, slice_key; /* so, once the slice at hand is committed */
 	char **unlink; /* names of body files to remove once it is committed; in the arena */
 	size_t n_unlink;
 };

@@ -634,6 +634,10 @@ struct store_op *store_sqlite_write(struct store_engine *e, struct store_op **li
 	drop_files(e, first, true);
 	for (struct store_op *op = first; op != NULL; op = op->next) {
 		atomic_fetch_add(&e->changes, 1);
+		if (op->kind == STORE_OP_ACT && op->result >= 0) {
+			op->key = op->slice_key;
+			op->done = op->slice_done;
+		}
 		for (size_t i = 0; i < op->n_unlink; i++)
 			unlinkat(e->large, op->unlink[i], 0);
 	}

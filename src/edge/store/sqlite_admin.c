@@ -148,11 +148,10 @@ void store_change_act(struct store_engine *e, struct store_op *op)
 		e->error = store_sql_error(e->db, r);
 	for (size_t i = 0; i < n; i++)
 		act_on(e, op, list[i]);
-	op->done += n;
-	if (n > 0)
-		op->key = (uint64_t)list[n - 1].parcel;
+	op->slice_done = op->done + n;
+	op->slice_key = n > 0 ? (uint64_t)list[n - 1].parcel : op->key;
 	op->again = n == STORE_SLICE;
-	op->result = op->done < INT32_MAX ? (int)op->done : INT32_MAX;
+	op->result = op->slice_done < INT32_MAX ? (int)op->slice_done : INT32_MAX;
 }
 
 /* -------- the reader's */
