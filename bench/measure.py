@@ -45,7 +45,7 @@ class Sink:
 
     def __init__(self, program: Path, pem: Path, addresses: Sequence[str], log: Path) -> None:
         self.program, self.pem, self.addresses, self.log = program, pem, list(addresses), log
-        self.hold = self.after = self.handshakes = 0
+        self.hold = self.after = self.handshakes = self.held = 0
         self._process: Process | None = None
 
     def start(self) -> None:
@@ -71,6 +71,7 @@ class Sink:
             raise LabError(f"the sink failed: {process.tail()}")
         result = json.loads(lines[-1])
         self.handshakes = result["handshakes"]  # begun, whether they succeeded or not
+        self.held = result["held"]
         return result["messages"], result["octets"]
 
     def restart(self, hold: int = 0, after: int = 0) -> tuple[int, int]:

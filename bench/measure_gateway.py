@@ -33,17 +33,19 @@ RELAY_PORT = 2525
 METRICS_PORT = 9725
 WAIT = 300                # seconds, at most, for all mail to come out
 CONNECTIONS = 50          # of the load
+KEPT, EACH = "in, TLS, kept connections", "in, TLS, a connection each"
+COLD = "out, many domains on 20 MX hosts, cold"
 
 
 @dataclass
 class Run:
     """One run of one program: milliseconds of CPU a message, messages a second; commits to the disk
-    (ours only) and connections to the sink, a message."""
+    a message (ours only), connections to the sink in all."""
 
     cpu: float
     rate: float
     commits: float | None = None
-    connections: float | None = None
+    connections: int | None = None
 
 
 @dataclass
@@ -252,16 +254,16 @@ class GatewayBench:
             program.stop()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def load(self, port: int, tls: str, per_connection: int, messages: int,
-             recipients: list[str]) -> float:
+    def load(self, port: int, tls: str, per_connection: int, messages: int, recipients: list[str],
+             at: str = "", connections: int = CONNECTIONS) -> float:
         """Seconds on the wall until all of it was taken."""
-        argv = [str(self.build / "bench/load"), self.at, str(port), tls, str(CONNECTIONS),
+        argv = [str(self.build / "bench/load"), at or self.at, str(port), tls, str(connections),
                 str(per_connection), str(messages), str(OCTETS), "bench@sender.example"]
         source = self.world.dir / "recipients"
         source.write_text("".join(f"{r}\n" for r in recipients))
         output = self.world.dir / "load.out"
         with open(source, "rb") as i, open(output, "wb") as o:
-                done = subprocess.run(argv, stdin=i, stdout=o, stderr=subprocess.PIPE, timeout=WAIT)
+            done = subprocess.run(argv, stdin=i, stdout=o, stderr=subprocess.PIPE, timeout=WAIT)
         if done.returncode != 0:
             raise BenchError(f"load: {done.stderr.decode()}")
         result = json.loads(output.read_text())
@@ -272,10 +274,17 @@ class GatewayBench:
     def at_sink(self) -> dict[str, int]:
         """What the sink has had so far."""
         assert self.sink._process
+        before, end = self.sink.log.stat().st_size, time.monotonic() + WAIT
         self.sink._process.popen.send_signal(signal.SIGUSR1)
-        time.sleep(0.01)
-        lines = [line for line in self.sink.log.read_text().splitlines() if line.startswith("{")]
-        return json.loads(lines[-1]) if lines else {"messages": 0, "connections": 0}
+        while True:  # the log is older than this sink, and a busy one is late
+            time.sleep(0.01)
+            with open(self.sink.log, "rb") as log:
+                log.seek(before)
+                line = log.readline()
+            if line.endswith(b"\n"):
+                return json.loads(line)
+            if time.monotonic() > end:
+                raise BenchError(f"the sink says nothing: {self.sink._process.tail()}")
 
     def taken(self) -> int:
         return self.at_sink()["messages"]
@@ -291,13 +300,14 @@ class GatewayBench:
 
     def stretch(self, program: Any, messages: int, work: Callable[[], float], out: bool) -> Run:
         """`work` returns its seconds on the wall."""
+        before = self.at_sink()["connections"]
         began, commits = program.seconds(), program.commits()
         wall = work()
         if out:
             time.sleep(0.3)  # results are written
         cpu = (program.seconds() - began) * 1000 / messages
         each = None if commits is None else (program.commits() - commits) / messages
-        connections = self.at_sink()["connections"] / messages if out else None
+        connections = self.at_sink()["connections"] - before if out else None
         return Run(cpu, messages / wall, each, connections)
 
     def mail_in(self, kind: Callable[..., Any], tls: str, per_connection: int, messages: int) -> Run:
@@ -306,6 +316,17 @@ class GatewayBench:
             self.load(PORT, tls, per_connection, messages // 10, to)
             return self.stretch(program, messages, lambda: self.load(
                 PORT, tls, per_connection, messages, to), out=False)
+
+    def mail_in_bare(self, tls: str, per_connection: int, messages: int) -> Run:
+        """The same load on the sink: a server of OpenSSL and a socket, which stores nothing."""
+        self.sink.restart()
+        assert self.sink._process
+        pid, at = self.sink._process.popen.pid, self.sink_addresses[0]
+        to = [f"user@{HERE}"]
+        self.load(PORT, tls, per_connection, messages // 10, to, at)
+        began = tree_ticks(pid)
+        wall = self.load(PORT, tls, per_connection, messages, to, at)
+        return Run((tree_ticks(pid) - began) * 1000 / messages, messages / wall)
 
     def let_go(self, program: Any, messages: int) -> float:
         began, before = time.monotonic(), self.taken()
@@ -335,34 +356,54 @@ class GatewayBench:
         """MiB of PSS, all processes, while so many deliveries wait for the answer to their message."""
         self.sink.restart(hold=in_flight, after=0)
         with self.running(kind, hold=True) as program:
-            self.load(RELAY_PORT, "clear", 1000, in_flight, [f"user@{d}" for d in self.cold])
+            # One connection: servers of the mail that came in are no part of it.
+            self.load(RELAY_PORT, "clear", in_flight, in_flight,
+                      [f"user@{d}" for d in self.cold[:in_flight]], connections=1)
             time.sleep(1)
             program.go()
-            most, end = 0.0, time.monotonic() + WAIT
-            while self.taken() < in_flight and time.monotonic() < end:
+            most, end, all_there = 0.0, time.monotonic() + WAIT, False
+            while not all_there and time.monotonic() < end:
+                all_there = self.taken() >= in_flight  # and wait still, for the sink's tick
                 most = max(most, pss(program.pids()))
-            return most
+        self.sink.stop()
+        open_at_once = self.sink.held
+        self.sink.restart()
+        if open_at_once < in_flight:
+            raise BenchError(f"{kind.__name__}: {open_at_once} of {in_flight} deliveries were open")
+        return most
 
 
-def cases(bench: GatewayBench, n: int) -> list[tuple[str, float, float | None,
-                                                      Callable[[Callable[..., Any]], Run]]]:
-    """Name, goal of the CPU's ratio and of the time's, and how it is run."""
+@dataclass
+class Case:
+    """How it is run, and its goals: the ratio of the CPU, that of the time."""
+
+    name: str
+    run: Callable[[Callable[..., Any]], Run]
+    cpu: float
+    wall: float | None = None
+
+
+def cases(bench: GatewayBench, n: int) -> list[Case]:
     far, cold = [f"user@{FAR}"], [f"user@{domain}" for domain in bench.cold]
     return [
-        ("in, TLS, kept connections", 0.30, 1 / 3,
-         lambda kind: bench.mail_in(kind, "tls", 1000, 2 * n)),
-        ("in, TLS, a connection each", 0.50, None, lambda kind: bench.mail_in(kind, "tls", 1, n)),
-        ("in, clear, a connection each", 0.50, None,
-         lambda kind: bench.mail_in(kind, "clear", 1, n)),
-        ("out, reuse, one domain", 0.30, 1 / 5, lambda kind: bench.mail_out(kind, far, n)),
-        ("out, many domains on 20 MX hosts, cold", 0.30, None,
-         lambda kind: bench.mail_out(kind, cold, n)),
-        ("through, over TLS, out under DANE", 0.45, None,
-         lambda kind: bench.mail_through(kind, n)),
+        Case(KEPT, lambda kind: bench.mail_in(kind, "tls", 1000, 2 * n), 0.30, 1 / 3),
+        Case(EACH, lambda kind: bench.mail_in(kind, "tls", 1, n), 0.50),
+        Case("in, clear, a connection each", lambda kind: bench.mail_in(kind, "clear", 1, n), 0.50),
+        Case("out, reuse, one domain", lambda kind: bench.mail_out(kind, far, n), 0.30, 1 / 5),
+        Case(COLD, lambda kind: bench.mail_out(kind, cold, n), 0.30),
+        Case("through, over TLS, out under DANE", lambda kind: bench.mail_through(kind, n), 0.45),
     ]
 
 
-def compare(rounds: int, run: Callable[[Callable[..., Any]], Run]) -> Both:
+def compare(rounds: int, ours: Callable[[], Run], peer: Callable[[], Run]) -> Both:
     both = Both()
-    alternate(rounds, lambda: both.note(True, run(Ours)), lambda: both.note(False, run(Theirs)))
+    alternate(rounds, lambda: both.note(True, ours()), lambda: both.note(False, peer()))
     return both
+
+
+def compare_memory(bench: GatewayBench, rounds: int, in_flight: int) -> Pair:
+    """MiB."""
+    pair = Pair()
+    alternate(rounds, lambda: pair.ours.append(bench.memory(Ours, in_flight)),
+              lambda: pair.peer.append(bench.memory(Theirs, in_flight)))
+    return pair

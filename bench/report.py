@@ -1,4 +1,8 @@
-"""What was measured, as docs/performance.md and docs/performance.json."""
+"""What was measured, as docs/performance.md and docs/performance.json.
+
+The bench has parts, which may be measured at different times. A part that is measured anew takes the
+place of what the two files said of it; the rows of the others stay, with their date and commit.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,18 @@ import platform
 import re
 import statistics
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.measure import OCTETS, Pair
+from bench.explain import EXPLANATIONS
+from bench.measure import Pair
 from lab import packages
 
 
 @dataclass
 class Row:
-    """One quantity: medians over the rounds, and the median of the rounds' ratios."""
+    """One quantity: medians over the rounds, and the median of the rounds' ratios. The goal is one of
+    the ratio, or, with `plain_goal`, of our figure itself."""
 
     name: str
     unit: str
@@ -28,6 +34,7 @@ class Row:
     ratio: float | None = None
     goal: float | None = None
     spread: tuple[float, float] | None = None  # least and largest ratio of a round
+    plain_goal: bool = False
 
     @staticmethod
     def of(name: str, unit: str, pair: Pair, peer_name: str, goal: float | None = None) -> Row:
@@ -43,26 +50,40 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        return None if self.goal is None or self.ratio is None else self.ratio <= self.goal
+        value = self.ours if self.plain_goal else self.ratio
+        return None if self.goal is None or value is None else value <= self.goal
 
-    def json(self) -> dict:
+    def json(self, part: Part) -> dict:
+        spread = None if self.spread is None else [_rounded(value) for value in self.spread]
         return {"name": self.name, "unit": self.unit, "ours": _rounded(self.ours),
                 "peer": _rounded(self.peer), "peer_name": self.peer_name,
-                "ratio": _rounded(self.ratio), "goal": self.goal, "met": self.met}
+                "ratio": _rounded(self.ratio), "spread": spread, "goal": _rounded(self.goal),
+                "plain_goal": self.plain_goal, "met": self.met, "part": part.name,
+                "date": part.date, "commit": part.commit}
+
+    @staticmethod
+    def read(row: dict) -> Row:
+        spread = None if row["spread"] is None else (row["spread"][0], row["spread"][1])
+        return Row(row["name"], row["unit"], row["ours"], row["peer"], row["peer_name"],
+                   row["ratio"], row["goal"], spread, row["plain_goal"])
 
 
 @dataclass
-class Facts:
-    """Where and how."""
+class Part:
+    """Where, when and how the rows of one part were measured; `numbers` are what its text names."""
 
-    domains: int
-    rounds: int
-    in_flight: int
-    memory_in_flight: int
-    shared: int
-    shared_hosts: int
-    home: Path
-    build: Path
+    name: str
+    date: str
+    commit: str
+    build: str
+    machine: str
+    system: str
+    numbers: dict[str, int]
+
+    @staticmethod
+    def of(name: str, home: Path, build: Path, numbers: dict[str, int]) -> Part:
+        return Part(name, datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+                    _commit(home), _build(build), _machine(), _system(), numbers)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -98,9 +119,14 @@ def _commit(home: Path) -> str:
     git = ("git", "-c", f"safe.directory={home}")
     commit = _command(*git, "rev-parse", "--short=12", "HEAD", cwd=home)
     if not commit:
-        return ""
+        return "unknown"
     changed = _command(*git, "status", "--porcelain", "--", "src", "bench", cwd=home)
-    return f", commit {commit}{' and changes' if changed else ''}"
+    return f"{commit}{' and changes' if changed else ''}"
+
+
+def _build(build: Path) -> str:
+    version = _command(str(build / "daneway"), "--version").removeprefix("daneway ")
+    return f"{version}, {_build_type(build)}"
 
 
 def _build_type(build: Path) -> str:
@@ -112,21 +138,22 @@ def _build_type(build: Path) -> str:
     return f"{values.get('buildtype')}, sanitizers {values.get('b_sanitize')}"
 
 
-def _machine(facts: Facts) -> list[tuple[str, str]]:
+def _machine() -> str:
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     gigabytes = int(memory.group(1)) / 1024 / 1024 if memory else 0
-    knot = packages.versions().get("knot", "").split("_")
-    version = _command(str(facts.build / "daneway"), "--version")
-    return [
-        ("Date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
-        ("daneway", f"{version.removeprefix('daneway ')}{_commit(facts.home)}; build "
-                    f"{_build_type(facts.build)}"),
-        ("Machine", f"{_processor()}, {len(os.sched_getaffinity(0))} processors, "
-                    f"{gigabytes:.1f} GiB"),
-        ("System", f"Linux {platform.release()}; libunbound {_package('libunbound8')}, OpenSSL "
-                   f"{_package('libssl3')}, libevent {_package('libevent-2.1-7')}, Knot DNS "
-                   f"{knot[1] if len(knot) > 1 else 'unknown'}"),
-    ]
+    return (f"{_processor()}, {len(os.sched_getaffinity(0))} processors, {gigabytes:.1f} GiB")
+
+
+def _server(name: str) -> str:
+    words = packages.versions().get(name, "").split("_")
+    return words[1] if len(words) > 1 else "unknown"
+
+
+def _system() -> str:
+    return (f"Linux {platform.release()}; libunbound {_package('libunbound8')}, OpenSSL "
+            f"{_package('libssl3')}, SQLite {_package('libsqlite3-0')}, libevent "
+            f"{_package('libevent-2.1-7')}, Knot DNS {_server('knot')}, Postfix "
+            f"{_server('postfix')}")
 
 
 def _table(rows: list[Row]) -> list[str]:
@@ -136,75 +163,47 @@ def _table(rows: list[Row]) -> list[str]:
         ratio = ""
         if row.ratio is not None and row.spread is not None:
             ratio = f"{row.ratio:.2f} ({row.spread[0]:.2f} to {row.spread[1]:.2f})"
-        goal = "" if row.goal is None else f"at most {row.goal}: {'met' if row.met else 'missed'}"
+        goal = "" if row.goal is None else f"at most {_text(row.goal)}: {'met' if row.met else 'missed'}"
         lines.append(f"| {row.name} | {row.unit} | {_text(row.ours)} | {_text(row.peer)} | "
                      f"{row.peer_name or ''} | {ratio} | {goal} |")
     return lines
 
 
-def _explanation(f: Facts) -> str:
-    return f"""## What is compared
-
-The lab (`lab/README.md`) serves {f.domains} signed domains (ECDSA P-256, NSEC), each with one MX host of a
-name of its own in its own zone, one address, and one TLSA record `3 1 1`. All addresses belong to one
-process, `bench/sink.c`, with one P-256 certificate that all the records match. Network is the loopback
-interface, so what is measured is work, not waiting.
-
-Every pair is measured in {f.rounds} rounds, the two in turns, the one first in odd rounds and the other in
-even ones. The figures are medians over the rounds; the ratio is the median of the rounds' ratios, beside
-it the least and the largest. CPU is user and system time of all threads of a process. A run in which one
-domain or delivery did not end as it should is no result.
-
-- **policy, cold**: `daneway policy -` over all domains, from the start of the process to its end, JSON
-  included; 2,000 domains at a time. The peer, `bench/bare_unbound.c`, puts the same questions (MX; A and
-  AAAA; TLSA) to libunbound with the same settings, as many at a time, and prints nothing.
-- **policy, warm**: what each further look at the same domains costs: a run over the list eleven
-  times, less the median of the runs over it once.
-- **delivery**: a message of {OCTETS} octets to each domain, one connection and one TLS 1.3 handshake each,
-  {f.in_flight} at a time, by `bench/deliver_many.c`: one process, the code of `daneway deliver` but for its JSON.
-  DNS is warm from a first pass in the same process that is not measured, and asked all the same. The peer,
-  `bench/bare_tls.c`, has the addresses from a list and does the dialogue, the handshake and the octets
-  with OpenSSL alone: no DNS, no DANE, no deadlines. **deliveries** is the rate on the wall in the same runs,
-  with the sink on the same processors.
-- **open delivery**: by how much the resident memory grows, divided by {f.memory_in_flight} deliveries that all
-  wait for the answer to their message.
-- **one `deliver`**: the command from its start to its end: trust anchor, cold DNS from the root, TLS, message.
-- **check --only dane**: the work of a sender without the message: MX, addresses, TLSA, one session with an
-  address. All domains in one `daneway check -`, cold, JSON included. The peer is Postfix's
-  `posttls-finger -l dane`, eight at a time by xargs, with an Unbound that starts empty; its CPU counts.
-  One processor is the client's (and Unbound's), the other the servers': so it is for both.
-- **check**: everything: of each address a session for each of three kinds of key, of which the sink has one.
-  Its bare parts are the same questions put to libunbound by `bench/bare_unbound.c`, those to each name server
-  (two over TCP a domain) by bare sockets, `bench/bare_dns.c`, and the same three sessions by
-  `bench/bare_tls.c`. What the check does besides is to verify the signatures of each server's answers.
-- **check, shared hosts**: one run over {f.shared} names below wildcards that share {f.shared_hosts} MX hosts. How
-  many handshakes there were in all; CPU beside a run over a hundredth of them, memory beside one over a tenth:
-  up to 2,000 domains are in flight, and memory grows until so many are. Of the CPU, `policy -` on the same
-  names has the resolver's share.
-- **queue**: `edge/store` alone: messages of {OCTETS} octets from 100 sessions, each of which waits until its
-  message is on the disk (fsync); **in and out again** claims them too and records a delivery. The peer is one
-  session, one row with the same octets and one commit each, `synchronous=FULL` likewise.
-
-## To repeat it
-
-    make bench
-
-or, for other numbers, `bench/run --help`.
-"""
+def _section(part: Part, rows: list[Row]) -> list[str]:
+    facts = [("Date", part.date), ("daneway", f"{part.build}, commit {part.commit}"),
+             ("Machine", part.machine), ("System", part.system)]
+    title, text = EXPLANATIONS[part.name]
+    return [f"## {title}", "", *_table(rows), "", "| | |", "| --- | --- |",
+            *[f"| {name} | {value} |" for name, value in facts], "", text(part.numbers), ""]
 
 
-def write(directory: Path, rows: list[Row], facts: Facts) -> None:
+def read(directory: Path) -> list[tuple[Part, list[Row]]]:
+    """What the files say; nothing where there are none."""
+    path = directory / "performance.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text())
+    return [(Part(**part), [Row.read(row) for row in found["rows"] if row["part"] == part["name"]])
+            for part in found["parts"]]
+
+
+def write(directory: Path, measured: list[tuple[Part, list[Row]]]) -> None:
+    """In the order of EXPLANATIONS, beside what the files say of other parts."""
+    parts = {part.name: (part, rows) for part, rows in [*read(directory), *measured]}
+    order = [parts[name] for name in EXPLANATIONS if name in parts]
     lines = ["# Performance", "", "Measured and written by `make bench`; no figure is by hand.", ""]
-    lines += _table(rows) + ["", "| | |", "| --- | --- |"]
-    lines += [f"| {name} | {value} |" for name, value in _machine(facts)]
-    (directory / "performance.md").write_text("\n".join(lines) + "\n\n" + _explanation(facts))
-    text = json.dumps([row.json() for row in rows], indent=1)
+    lines += [line for part, rows in order for line in _section(part, rows)]
+    lines += ["## To repeat it", "", "    make bench", "",
+              "or, for one part or other numbers, `bench/run --help`.", ""]
+    (directory / "performance.md").write_text("\n".join(lines))
+    text = json.dumps({"parts": [asdict(part) for part, _ in order],
+                       "rows": [row.json(part) for part, rows in order for row in rows]}, indent=1)
     (directory / "performance.json").write_text(text + "\n")
 
 
 def summary(rows: list[Row]) -> str:
     return "\n".join(f"{row.name}: {_text(row.ours)} {row.unit}" +
                      (f", {row.ratio:.2f} x {row.peer_name}" if row.ratio is not None else "") +
-                     ("" if row.met is None else f" (goal {row.goal}: "
+                     ("" if row.met is None else f" (goal {_text(row.goal)}: "
                                                  f"{'met' if row.met else 'missed'})")
                      for row in rows)

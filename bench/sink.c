@@ -7,8 +7,8 @@
  * PEM: certificate and key. HOLD 0: answers at once. Else, after the first AFTER messages, the
  * answer to a message waits until HOLD connections wait for theirs (or no more have come for a
  * second), and a little longer, so that the client's memory can be looked at. On SIGTERM, and on
- * SIGUSR1, which does not end it, it prints how many messages it took, and how many handshakes and
- * connections were begun.
+ * SIGUSR1, which does not end it, it prints how many messages it took, how many handshakes and
+ * connections were begun, and how many connections at most waited at a time.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +59,7 @@ struct connection {
 static struct {
 	SSL_CTX *ctx;
 	int epoll;
-	size_t hold, after, n_held, n_held_before, quiet;
+	size_t hold, after, n_held, n_held_before, n_held_most, quiet;
 	struct connection *held;
 	size_t n_messages, n_octets, n_handshakes, n_connections;
 	struct bench_list addresses;
@@ -151,7 +151,8 @@ static void on_message_end(struct connection *c)
 	c->mode = HELD;
 	c->next_held = run.held;
 	run.held = c;
-	run.n_held++;
+	if (++run.n_held > run.n_held_most)
+		run.n_held_most = run.n_held;
 }
 
 /* Keeps the last four octets of a message that goes on: they may begin its end. */
@@ -305,8 +306,9 @@ static void on_signal(int number)
 
 static void report(void)
 {
-	printf("{\"messages\": %zu, \"octets\": %zu, \"handshakes\": %zu, \"connections\": %zu}\n",
-	       run.n_messages, run.n_octets, run.n_handshakes, run.n_connections);
+	printf("{\"messages\": %zu, \"octets\": %zu, \"handshakes\": %zu, \"connections\": %zu, "
+	       "\"held\": %zu}\n",
+	       run.n_messages, run.n_octets, run.n_handshakes, run.n_connections, run.n_held_most);
 	fflush(stdout);
 	asked = 0;
 }
