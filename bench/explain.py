@@ -21,6 +21,10 @@ def _gateway(numbers: dict[str, int]) -> str:
                           rounds_text=ROUNDS.format(**numbers))
 
 
+def _depth(numbers: dict[str, int]) -> str:
+    return DEPTH.format(**numbers, half=numbers["shallow"] // 2, octets=OCTETS)
+
+
 CHECK = """The lab (`lab/README.md`) serves {domains} signed domains (ECDSA P-256, NSEC), each with one MX host of a
 name of its own in its own zone, one address, and one TLSA record `3 1 1`. All addresses belong to one
 process, `bench/sink.c`, with one P-256 certificate that all the records match. Network is the loopback
@@ -85,7 +89,17 @@ processors; at most 0.333 means three times the messages a second.
   disk (fsync); **in and out again** claims them too and records a delivery. The peer is one session, one row
   with the same octets and one commit each, `synchronous=FULL` likewise."""
 
+DEPTH = """The gateway alone, with {shallow} messages of {octets} octets in its queue and with more: what
+a message costs should not grow with the queue. They are for 20 domains with an MX host each, and held until
+all are in. The two depths are measured in turns, {rounds} times (from 200,000 messages on once).
+
+- **depth N: in**: CPU for each of the last {half} messages that come in, in clear, over kept connections.
+- **depth N: start**: from the start of `daneway serve` with so many messages queued until it says `ready`.
+- **depth N: out**: CPU for each message when all of them go out under DANE, DNS cold at the beginning.
+- **depth N: memory**: the process at its largest (`VmHWM`)."""
+
 EXPLANATIONS: dict[str, tuple[str, Callable[[dict[str, int]], str]]] = {
     "check": ("Tester and single deliveries", _check),
     "gateway": ("Gateway", _gateway),
+    "depth": ("Deep queues", _depth),
 }

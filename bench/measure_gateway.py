@@ -31,7 +31,7 @@ HERE = "in.example"       # the gateway's own domain
 FAR = "far.example"       # one domain of somebody else
 RELAY_PORT = 2525
 METRICS_PORT = 9725
-WAIT = 300                # seconds, at most, for all mail to come out
+WAIT = 300                # seconds, at most, without a message that comes out
 CONNECTIONS = 50          # of the load
 KEPT, EACH = "in, TLS, kept connections", "in, TLS, a connection each"
 COLD = "out, many domains on 20 MX hosts, cold"
@@ -128,8 +128,27 @@ class Ours:
         })
 
     def start(self) -> None:
+        began = self._log_size()
         self.server.start()
-        self.server.wait()
+        self._wait_said("ready", began)
+
+    def _log_size(self) -> int:
+        return self.server.log.stat().st_size if self.server.log.exists() else 0
+
+    def _wait_said(self, event: str, since: int) -> None:
+        """`since`: the size of the log before. Its lines are many, and reading all of them would be
+        measured as well."""
+        end, found = time.monotonic() + WAIT, re.compile(rb"event=%s .*\n" % event.encode())
+        while time.monotonic() < end:
+            with open(self.server.log, "rb") as log:
+                log.seek(since)
+                if found.search(log.read()):
+                    return
+            assert self.server.popen
+            if self.server.popen.poll() is not None:
+                break
+            time.sleep(0.005)
+        raise BenchError(f"the gateway does not say {event}: {self.server.text()[-2000:]}")
 
     def seconds(self) -> float:
         assert self.server.popen
@@ -148,9 +167,14 @@ class Ours:
 
     def go(self) -> None:
         """What was held may go."""
-        self.server.reload(outbound={}, domains={
+        assert self.server.popen
+        self.server.write(outbound={}, domains={
             HERE: {"next_hop": f"smtp:[{self.bench.sink_addresses[0]}]:{PORT}", "verify": "none"}})
-        done = self.server.tool("queue", "retry", "--all")
+        began = self._log_size()
+        self.server.signal(signal.SIGHUP)
+        self._wait_said("reloaded", began)
+        done = subprocess.run([str(self.server.program), "--config", str(self.server.path), "queue",
+                               "retry", "--all"], capture_output=True, text=True, timeout=WAIT)
         if done.returncode != 0:
             raise BenchError(f"queue retry: {done.stderr}")
 
@@ -290,10 +314,13 @@ class GatewayBench:
         return self.at_sink()["messages"]
 
     def wait_taken(self, messages: int) -> None:
-        end = time.monotonic() + WAIT
-        while self.taken() < messages:
+        so_far, end = -1, 0.0
+        while so_far < messages:
+            taken = self.taken()
+            if taken > so_far:
+                so_far, end = taken, time.monotonic() + WAIT
             if time.monotonic() > end:
-                raise BenchError(f"only {self.taken()} of {messages} messages came out")
+                raise BenchError(f"only {taken} of {messages} messages came out")
             time.sleep(0.02)
 
     # --- the cases

@@ -23,6 +23,7 @@ NAMES = {
                 "out, reuse, one domain", "out, many domains on 20 MX hosts, cold",
                 "out, many domains on 20 MX hosts, cold: connections",
                 "through, over TLS, out under DANE", "memory at 100 open deliveries"},
+    "depth": {"depth 1000: in", "depth 1000: out", "depth 1000: start", "depth 1000: memory"},
 }
 
 
@@ -33,7 +34,7 @@ def bench(part: str, out: Path) -> dict:
     done = subprocess.run(["/usr/bin/python3", str(HOME / "bench/run"), "--only", part, "--domains",
                            "20", "--rounds", "1", "--in-flight", "5", "--memory-in-flight", "10",
                            "--shared", "500", "--shared-hosts", "5", "--queued", "500", "--messages",
-                           "100", "--build", str(BUILD), "--out", str(out)],
+                           "100", "--shallow", "200", "--deep", "1000", "--build", str(BUILD), "--out", str(out)],
                           capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     found = json.loads((out / "performance.json").read_text())["rows"]
@@ -63,6 +64,13 @@ def test_bench_of_the_gateway_runs(tmp_path: Path) -> None:
     assert rows.keys() >= NAMES["gateway"]
     for name in NAMES["gateway"]:
         judge(rows[name])
+
+
+def test_bench_of_deep_queues_runs(tmp_path: Path) -> None:
+    rows = bench("depth", tmp_path)
+    assert rows.keys() == NAMES["depth"]
+    for row in rows.values():
+        judge(row)
 
 
 def part(name: str, date: str) -> report.Part:
