@@ -25,6 +25,11 @@ def _depth(numbers: dict[str, int]) -> str:
     return DEPTH.format(**numbers, half=numbers["shallow"] // 2, octets=OCTETS)
 
 
+def _delay(numbers: dict[str, int]) -> str:
+    return DELAY.format(**numbers, twice=2 * numbers["delay_messages"],
+                        rounds_text=ROUNDS.format(**numbers))
+
+
 CHECK = """The lab (`lab/README.md`) serves {domains} signed domains (ECDSA P-256, NSEC), each with one MX host of a
 name of its own in its own zone, one address, and one TLSA record `3 1 1`. All addresses belong to one
 process, `bench/sink.c`, with one P-256 certificate that all the records match. Network is the loopback
@@ -89,6 +94,19 @@ processors; at most 0.333 means three times the messages a second.
   disk (fsync); **in and out again** claims them too and records a delivery. The peer is one session, one row
   with the same octets and one commit each, `synchronous=FULL` likewise."""
 
+DELAY = """The same two programs behind a link with a delay, alone in a network namespace: load, sink and all name
+servers are at the other end. `bench/delay_link.c` carries the packets between two TUN devices (MTU 1500),
+each packet half of the round trip later. Messages a second: more is better. Here the number of connections
+and of round trips decides, not the work. Both have the limits that they are shipped with: 20 connections at
+a time to a destination.
+
+{rounds_text}
+
+- **N ms: in, TLS, kept connections**: {twice} messages over 50 connections; the load waits for each answer to
+  its message before the next.
+- **N ms: out, reuse, one domain**: {delay_messages} messages that waited in the queue, to one MX host.
+- **N ms: out, many domains on 20 MX hosts, cold**: {delay_messages} messages to {domains} domains, DNS cold."""
+
 DEPTH = """The gateway alone, with {shallow} messages of {octets} octets in its queue and with more: what
 a message costs should not grow with the queue. They are for 20 domains with an MX host each, and held until
 all are in. The two depths are measured in turns, {rounds} times (from 200,000 messages on once).
@@ -101,5 +119,6 @@ all are in. The two depths are measured in turns, {rounds} times (from 200,000 m
 EXPLANATIONS: dict[str, tuple[str, Callable[[dict[str, int]], str]]] = {
     "check": ("Tester and single deliveries", _check),
     "gateway": ("Gateway", _gateway),
+    "delay": ("Links with a delay", _delay),
     "depth": ("Deep queues", _depth),
 }

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from bench import link
 from bench.measure import OCTETS, PORT, Bench, BenchError, Pair, Sink, alternate
 from lab import certs
 from lab.gateway import Gateway
@@ -34,6 +35,7 @@ METRICS_PORT = 9725
 WAIT = 300                # seconds, at most, without a message that comes out
 CONNECTIONS = 50          # of the load
 KEPT, EACH = "in, TLS, kept connections", "in, TLS, a connection each"
+REUSE = "out, reuse, one domain"
 COLD = "out, many domains on 20 MX hosts, cold"
 
 
@@ -120,12 +122,13 @@ class Ours:
             "hostname": "mx.bench.example", "state": str(folder / "state"),
             "certificates": [{"chain": str(bench.pem), "key": str(bench.pem)}],
             "listeners": [{"mx": f"{bench.at}:{PORT}"},
-                          {"relay": f"{bench.at}:{RELAY_PORT}", "networks": ["198.18.0.0/15"]}],
+                          {"relay": f"{bench.at}:{RELAY_PORT}",
+                           "networks": ["198.18.0.0/15", link.NETWORK]}],
             "domains": {HERE: {"next_hop": f"smtp:[{target}]:{port}", "tls": "may", "verify": "none"}},
             "outbound": outbound,
             "limits": {"connections_per_client": 1000},
             "metrics": {"listen": f"127.0.0.1:{METRICS_PORT}"},
-        })
+        }, via=bench.via)
 
     def start(self) -> None:
         began = self._log_size()
@@ -160,6 +163,8 @@ class Ours:
 
     def commits(self) -> int | None:
         """Transactions of the queue so far, an fsync each."""
+        if self.bench.via:
+            return None  # the metrics are in another namespace
         with urllib.request.urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics", timeout=10) as page:
             found = re.search(rb"^daneway_store_commits_total (\d+)$", page.read(), re.M)
         assert found
@@ -189,11 +194,11 @@ class Theirs:
         self.bench = bench
         world = bench.world
         self.unbound = Unbound(folder / "unbound", world.logs / "bench-unbound.log", world.root_hints,
-                               world.trust_anchor)
+                               world.trust_anchor, via=bench.via)
         extra = {
             "mydestination": "", "relay_domains": HERE, "relay_recipient_maps": "",
             "relay_transport": f"smtp:[{bench.sink_addresses[0]}]",
-            "mynetworks": "127.0.0.0/8 [::1]/128 198.18.0.0/15",
+            "mynetworks": f"127.0.0.0/8 [::1]/128 198.18.0.0/15 {link.NETWORK}",
             "smtpd_relay_restrictions": "permit_mynetworks reject_unauth_destination",
             "smtpd_client_connection_count_limit": "0", "smtpd_tls_security_level": "may",
             "smtpd_tls_chain_files": str(bench.pem), "smtpd_tls_loglevel": "0",
@@ -204,7 +209,7 @@ class Theirs:
             extra["smtpd_recipient_restrictions"] = "check_client_access static:HOLD"
         self.server = Postfix("bench", folder / "postfix", world.logs / "bench-postfix.log",
                               hostname="mx.bench.example", listen=[bench.at], tls_level="dane",
-                              extra=extra,
+                              extra=extra, via=bench.via,
                               services=[f"{bench.at}:{RELAY_PORT} inet n - n - - smtpd"])
 
     def start(self) -> None:
@@ -237,12 +242,16 @@ class Theirs:
 # --- the world -------------------------------------------------------------------------------------
 
 class GatewayBench:
-    """A far domain with an MX host of its own, many domains on some MX hosts, all at one sink."""
+    """A far domain with an MX host of its own, many domains on some MX hosts, all at one sink. With
+    a round trip the program that is measured is behind a link of its own, load, sink and name servers
+    are at the other end."""
 
-    def __init__(self, build: Path, domains: int, hosts: int) -> None:
+    def __init__(self, build: Path, domains: int, hosts: int, round_trip_ms: int = 0) -> None:
         self.build = build
         self.world = world = World("gateway")
-        self.at = world.address()
+        self.link = link.Link(build, world, round_trip_ms) if round_trip_ms else None
+        self.at = self.link.at if self.link else world.address()
+        self.via = self.link.via if self.link else []
         cert = certs.self_signed("mx.bench.example")
         record = cert.tlsa(3, 1, 1)
         self.pem = cert.write(world.dir / "gateway.pem")
@@ -262,8 +271,12 @@ class GatewayBench:
                          world.logs / "gateway-sink.log")
         world.add_daemon(self.sink)
         world.start()
+        if self.link:
+            self.link.start()
 
     def stop(self) -> None:
+        if self.link:
+            self.link.stop()
         self.world.stop()
 
     @contextlib.contextmanager
@@ -416,7 +429,7 @@ def cases(bench: GatewayBench, n: int) -> list[Case]:
         Case(KEPT, lambda kind: bench.mail_in(kind, "tls", 1000, 2 * n), 0.30, 1 / 3),
         Case(EACH, lambda kind: bench.mail_in(kind, "tls", 1, n), 0.50),
         Case("in, clear, a connection each", lambda kind: bench.mail_in(kind, "clear", 1, n), 0.50),
-        Case("out, reuse, one domain", lambda kind: bench.mail_out(kind, far, n), 0.30, 1 / 5),
+        Case(REUSE, lambda kind: bench.mail_out(kind, far, n), 0.30, 1 / 5),
         Case(COLD, lambda kind: bench.mail_out(kind, cold, n), 0.30),
         Case("through, over TLS, out under DANE", lambda kind: bench.mail_through(kind, n), 0.45),
     ]

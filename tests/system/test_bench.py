@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from bench import report
+from bench.link import Link
 from bench.measure import Pair
 from lab import namespace
 from lab.namespace import HOME
+from lab.world import World
 
 BUILD = Path(os.environ.get("DANEWAY", str(HOME / "build/daneway"))).parent
 # Of each part the rows with a goal, but for what is not measured everywhere.
@@ -34,7 +38,7 @@ def bench(part: str, out: Path) -> dict:
     done = subprocess.run(["/usr/bin/python3", str(HOME / "bench/run"), "--only", part, "--domains",
                            "20", "--rounds", "1", "--in-flight", "5", "--memory-in-flight", "10",
                            "--shared", "500", "--shared-hosts", "5", "--queued", "500", "--messages",
-                           "100", "--shallow", "200", "--deep", "1000", "--build", str(BUILD), "--out", str(out)],
+                           "100", "--round-trips", "20", "--delay-messages", "50", "--shallow", "200", "--deep", "1000", "--build", str(BUILD), "--out", str(out)],
                           capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     found = json.loads((out / "performance.json").read_text())["rows"]
@@ -64,6 +68,33 @@ def test_bench_of_the_gateway_runs(tmp_path: Path) -> None:
     assert rows.keys() >= NAMES["gateway"]
     for name in NAMES["gateway"]:
         judge(rows[name])
+
+
+def test_bench_of_links_with_a_delay_runs(tmp_path: Path) -> None:
+    if not namespace.many_users():
+        pytest.skip(namespace.why_not_many_users())
+    rows = bench("delay", tmp_path)
+    assert len(rows) == 3
+    assert all(row["ours"] > 0 and row["peer"] > 0 for row in rows.values())
+
+
+def test_link_delays_both_ways() -> None:
+    world = World("link")
+    world.start()
+    link = Link(BUILD, world, 60)
+    took = []
+    try:
+        link.start()
+        for _ in range(5):
+            began = time.monotonic()
+            with pytest.raises(ConnectionRefusedError):  # nobody listens: one round trip
+                socket.create_connection((link.at, 9), 5)
+            took.append(time.monotonic() - began)
+        link.stop()
+        assert 0.060 <= min(took) < 0.080 and link.lost == 0
+    finally:
+        link.stop()
+        world.stop()
 
 
 def test_bench_of_deep_queues_runs(tmp_path: Path) -> None:
