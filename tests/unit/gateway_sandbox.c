@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "edge/io/hook.h"
 #include "main/gateway/sandbox.h"
 
 static char own[64], foreign[64]; /* folders: given to the sandbox, and not */
@@ -185,6 +186,34 @@ static int enter(void)
 	return landlock | (seccomp ? 128 : 0);
 }
 
+static void on_hook(void *arg, const struct io_hook_result *r)
+{
+	(void)arg;
+	_exit(r->end == IO_HOOK_EXITED ? r->code : 255);
+}
+
+/* A hook process that was forked before still starts programs, and writes where this may not. */
+static int hook_writes(void)
+{
+	static char path[128];
+	static const char *const argv[] = {"/usr/bin/touch", path, NULL};
+	const struct io_hook_command touch = {argv, usec_seconds(20)};
+	struct io_loop *loop = io_loop_new();
+	struct io_hooks *h;
+	struct err e;
+
+	snprintf(path, sizeof(path), "%s/new", foreign);
+	h = io_hooks_fork(&touch, 1, NULL, NULL, &e);
+	if (h == NULL)
+		return -e.code;
+	enter();
+	io_hooks_attach(h, loop, NULL, NULL);
+	if (io_hooks_run(h, 0, span_of(NULL, 0), on_hook, NULL, NULL) < 0)
+		return EIO;
+	io_loop_run(loop);
+	return EIO;
+}
+
 /* The result of `fn` in a process of its own. */
 static int result_of(int (*fn)(void), bool inside)
 {
@@ -257,6 +286,12 @@ static void files_are_refused(void **state)
 	assert_int_equal(result_of(signal_parent, false), 0);
 }
 
+static void hooks_are_outside(void **state)
+{
+	(void)state;
+	assert_int_equal(result_of(hook_writes, false), 0); /* it enters by itself */
+}
+
 static int make_folders(void **state)
 {
 	char path[128];
@@ -294,6 +329,7 @@ int main(void)
 		cmocka_unit_test(what_it_does_all_day_goes_on),
 		cmocka_unit_test(calls_are_refused),
 		cmocka_unit_test(files_are_refused),
+		cmocka_unit_test(hooks_are_outside),
 	};
 
 	return cmocka_run_group_tests(tests, make_folders, remove_folders);
