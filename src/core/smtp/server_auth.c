@@ -1,51 +1,8 @@
 #include "core/smtp/server_machine.h"
 
+#include "base/base64.h"
+
 /* AUTH PLAIN (RFC 4616) and LOGIN, inside TLS only (RFC 4954 section 4). */
-
-static int base64_digit(uint8_t c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c == '\0' ? NULL : strchr(digits, c);
-
-	return at == NULL ? -1 : (int)(at - digits);
-}
-
-/* Strict (RFC 4648 section 3, 4): full groups, padding at the end, unused bits zero. Appends. */
-static bool base64(struct span in, struct buf *out)
-{
-	size_t padding = 0;
-
-	if (in.n % 4 != 0)
-		return false;
-	/* All that may ever come: what is in it never moves. */
-	require(buf_reserve(out, out->max - out->n) == 0);
-	while (padding < 2 && padding < in.n && in.p[in.n - 1 - padding] == '=')
-		padding++;
-	for (size_t i = 0; i < in.n; i += 4) {
-		size_t n = i + 4 == in.n ? 4 - padding : 4;
-		uint32_t bits = 0;
-		uint8_t octets[3];
-
-		for (size_t k = 0; k < 4; k++) {
-			int d = k < n ? base64_digit(in.p[i + k]) : 0;
-
-			if (d < 0)
-				return false;
-			bits = bits << 6 | (uint32_t)d;
-		}
-		octets[0] = (uint8_t)(bits >> 16);
-		octets[1] = (uint8_t)(bits >> 8);
-		octets[2] = (uint8_t)bits;
-		for (size_t k = n - 1; k < 3; k++)
-			if (octets[k] != 0)
-				return false;
-		if (buf_add(out, octets, n - 1) < 0)
-			return false;
-		explicit_bzero(octets, sizeof(octets));
-	}
-	return true;
-}
 
 static void fail(struct smtp_server *s, const char *text)
 {
@@ -66,7 +23,7 @@ static void plain(struct smtp_server *s, struct span answer)
 	struct span parts[3], rest;
 	size_t n = 0;
 
-	if (!base64(answer, &s->secret)) {
+	if (!base64_decode(answer, &s->secret)) {
 		fail(s, "not base64");
 		return;
 	}
@@ -99,7 +56,7 @@ static void login(struct smtp_server *s, struct span answer)
 	size_t before = s->secret.n;
 	struct span got;
 
-	if (!base64(answer, &s->secret)) {
+	if (!base64_decode(answer, &s->secret)) {
 		fail(s, "not base64");
 		return;
 	}
