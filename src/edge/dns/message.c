@@ -203,7 +203,9 @@ static void read_section(struct reader *r, struct dns_message *m, unsigned count
 		rr.class = cursor_u16(&r->c);
 		rr.ttl = read_u32(&r->c);
 		length = cursor_u16(&r->c);
-		rr.rdata = read_rdata(r, rr.type, length);
+		/* Updates name RRsets by records without RDATA (RFC 2136 section 2.4, 2.5). */
+		if (length > 0 || (rr.class != 254 && rr.class != 255))
+			rr.rdata = read_rdata(r, rr.type, length);
 		if (r->c.failed || r->names > DNS_MESSAGE_NAMES_MAX)
 			break;
 		if (rr.type == DNS_TYPE_OPT) {
