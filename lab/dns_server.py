@@ -20,6 +20,7 @@ from typing import Any, Coroutine, Sequence
 import dns.flags
 import dns.message
 import dns.name
+import dns.opcode
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
@@ -29,6 +30,7 @@ from lab.zones import Zone
 ACTIONS = (
     "pass", "servfail", "refused", "notimp", "formerr", "nxdomain", "empty",
     "drop",            # reads, never answers
+    "drop-answer",     # passes the question on, and never answers
     "truncate",        # TC over UDP; over TCP the honest answer
     "malformed",       # an answer that ends in the middle of a record
     "wrong-id", "wrong-question",
@@ -49,7 +51,8 @@ TCP_MODES = ("serve", "refuse", "hang", "close")
 
 @dataclass
 class Rule:
-    """What to do with questions for `qname` (a shell pattern, no final dot) and `qtype`."""
+    """What to do with questions for `qname` (a shell pattern, no final dot) and `qtype`; updates
+    are of the type UPDATE, for the name of the zone."""
 
     action: str
     qname: str = "*"
@@ -191,17 +194,21 @@ class DnsServer:
 
     async def answer(self, wire: bytes, address: str, transport: str) -> bytes | None:
         try:
-            query = dns.message.from_wire(wire)
+            query = _parse(wire)
             question = query.question[0]
         except (dns.exception.DNSException, IndexError, ValueError):
             return None
         qname = question.name.to_text(omit_final_dot=True).lower()
         qtype = dns.rdatatype.to_text(question.rdtype)
+        if query.opcode() == dns.opcode.UPDATE:
+            qtype = "UPDATE"
         rule = self._rule(qname, qtype, transport)
         self._note(Query(time.time(), address, transport, qname, qtype, rule.action))
         if rule.delay:
             await asyncio.sleep(rule.delay)
-        if rule.action == "drop":
+        if rule.action == "drop-answer":
+            await _ask(self.backend, wire, transport)
+        if rule.action in ("drop", "drop-answer"):
             return None
         if rule.action in RCODES or rule.action == "empty":
             reply = dns.message.make_response(query)
@@ -243,6 +250,15 @@ class DnsServer:
                                 if (r.rdtype in DENIAL or r.covers in DENIAL)
                                 and r not in reply.authority]
         return reply.to_wire(max_size=65535)
+
+
+def _parse(wire: bytes) -> dns.message.Message:
+    """A signed message without its signature: the key is nothing to this server."""
+    signed = dns.message.from_wire(wire, continue_on_error=True)
+    if signed.errors and not all(isinstance(e.exception, dns.message.UnknownTSIGKey)
+                                 for e in signed.errors):
+        raise signed.errors[0].exception
+    return signed
 
 
 def spoil(rule: Rule, honest: bytes) -> bytes:

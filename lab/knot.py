@@ -25,21 +25,28 @@ class Knot:
         self.name, self.dir, self.log = name, directory, log
         self.addresses = list(addresses)
         self.zones: dict[str, str] = {}  # name with the final dot -> text
+        # Zones that are not served as they are: name -> lines of its configuration that add to
+        # those of every zone or stand in their place ("dnssec-signing: on", "acl: update").
+        self.options: dict[str, dict[str, str]] = {}
+        # Whole sections before the zones: keys, ACLs, remotes, signing policies.
+        self.sections: list[str] = []
         self._process: Process | None = None
 
     def _write(self) -> None:
-        (self.dir / "zones").mkdir(parents=True, exist_ok=True)
+        for directory in ("zones", "db"):
+            (self.dir / directory).mkdir(parents=True, exist_ok=True)
         listen = ", ".join(f'"{address}@53"' for address in self.addresses)
         lines = ["server:", f"  listen: [ {listen} ]", f'  rundir: "{self.dir}"',
                  "  udp-workers: 1", "  tcp-workers: 1", "  background-workers: 1",
                  "  tcp-max-clients: 200", "log:", "  - target: stderr", "    any: warning",
                  "database:", f'  storage: "{self.dir}/db"', "  journal-db-max-size: 16M",
-                 "  timer-db-max-size: 16M", "  kasp-db-max-size: 16M", "template:",
+                 "  timer-db-max-size: 16M", "  kasp-db-max-size: 16M", *self.sections, "template:",
                  "  - id: default", f'    storage: "{self.dir}/zones"', "    zonefile-sync: -1",
                  "    zonefile-load: whole", "    journal-content: none",
                  "    semantic-checks: off", "zone:"]
         for name in self.zones:
             lines += [f'  - domain: "{name}"', f'    file: "{_file(name)}"']
+            lines += [f"    {key}: {value}" for key, value in self.options.get(name, {}).items()]
         (self.dir / "knot.conf").write_text("\n".join(lines) + "\n")
 
     def put(self, name: str, text: str) -> None:

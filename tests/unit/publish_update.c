@@ -96,23 +96,40 @@ static void guarded(void **state)
 	end(&f);
 }
 
-/* From records of its own to an alias: all deletions come first, and no CNAME is forbidden. */
-static void to_alias(void **state)
+/* From an alias to records of its own: all deletions come first, and no CNAME is forbidden. */
+static void from_alias(void **state)
 {
-	struct span target = span_of("\1t\7example\3org", 15);
 	struct publish_set sets[2] = {tlsa(), tlsa()};
 	struct fixture f;
 
 	(void)state;
-	sets[0].type = DNS_TYPE_CNAME;
-	sets[0].rdata = &target;
+	sets[1].type = DNS_TYPE_CNAME;
 	sets[1].n = 0;
 	begin(&f, sets, 2);
 	assert_int_equal(f.message.answer.n, 0);
 	assert_int_equal(f.message.authority.n, 3);
-	is_record(&f.message.authority.rr[0], DNS_TYPE_CNAME, 255, 0, NOTHING);
-	is_record(&f.message.authority.rr[1], DNS_TYPE_TLSA, 255, 0, NOTHING);
-	is_record(&f.message.authority.rr[2], DNS_TYPE_CNAME, 1, 300, target);
+	is_record(&f.message.authority.rr[0], DNS_TYPE_TLSA, 255, 0, NOTHING);
+	is_record(&f.message.authority.rr[1], DNS_TYPE_CNAME, 255, 0, NOTHING);
+	is_record(&f.message.authority.rr[2], DNS_TYPE_TLSA, 1, 300, TLSA);
+	end(&f);
+}
+
+/* An alias where nothing was: the name must not be in use. */
+static void new_alias(void **state)
+{
+	struct span target = span_of("\1t\7example\3org", 15);
+	struct publish_set s = tlsa();
+	struct fixture f;
+
+	(void)state;
+	s.type = DNS_TYPE_CNAME;
+	s.rdata = &target;
+	s.guarded = true;
+	begin(&f, &s, 1);
+	assert_int_equal(f.message.answer.n, 1);
+	is_record(&f.message.answer.rr[0], 255, 254, 0, NOTHING);
+	assert_int_equal(f.message.authority.n, 2);
+	is_record(&f.message.authority.rr[1], DNS_TYPE_CNAME, 1, 300, target);
 	end(&f);
 }
 
@@ -246,10 +263,10 @@ static void unsigned_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(replaced),         cmocka_unit_test(guarded),
-		cmocka_unit_test(to_alias),         cmocka_unit_test(too_large),
-		cmocka_unit_test(signed_answers),   cmocka_unit_test(disbelieved),
-		cmocka_unit_test(unsigned_answers),
+		cmocka_unit_test(replaced),    cmocka_unit_test(guarded),
+		cmocka_unit_test(from_alias),  cmocka_unit_test(new_alias),
+		cmocka_unit_test(too_large),   cmocka_unit_test(signed_answers),
+		cmocka_unit_test(disbelieved), cmocka_unit_test(unsigned_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

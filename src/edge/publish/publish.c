@@ -104,6 +104,12 @@ static int check_set(const struct publish_set *s, struct span zone, struct err *
 	return error;
 }
 
+/* docs/decisions/0051. */
+static bool is_alias(const struct publish_set *s)
+{
+	return s->type == DNS_TYPE_CNAME && s->n > 0;
+}
+
 int publish_check(const struct publish_change *change, struct err *e)
 {
 	uint8_t wire[DANE_NAME_WIRE_MAX];
@@ -127,9 +133,10 @@ int publish_check(const struct publish_change *change, struct err *e)
 				continue;
 			if (o->type == s->type)
 				return err_set(e, -EINVAL, "%s: twice in one change", s->owner);
-			if (o->n > 0 && s->n > 0 &&
-			    (o->type == DNS_TYPE_CNAME || s->type == DNS_TYPE_CNAME))
-				return err_set(e, -EINVAL, "%s: a CNAME beside other data",
+			if (is_alias(o) || is_alias(s))
+				return err_set(e, -EINVAL,
+					       "%s: a CNAME and other records of one "
+					       "name in one change",
 					       s->owner);
 		}
 	}

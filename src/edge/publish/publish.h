@@ -46,7 +46,12 @@ struct publish_set {
 
 struct publish_change {
 	const char *zone;
-	const struct publish_set *sets; /* at most one for each owner and type */
+	/*
+	 * At most one for each owner and type; one that makes a CNAME is the only one for its
+	 * owner: where an alias takes the place of other records, these go by a change of their own
+	 * first.
+	 */
+	const struct publish_set *sets;
 	size_t n;
 };
 

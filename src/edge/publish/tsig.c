@@ -258,9 +258,11 @@ int publish_tsig_sign(struct buf *message, const struct publish_key *key, int64_
 {
 	struct variables v = {now, PUBLISH_FUDGE, 0, {NULL, 0}};
 	unsigned n_additional;
+	uint8_t id[2];
 	size_t at;
 
 	require(message->n >= 12);
+	memcpy(id, message->p, 2);
 	if (message->max - message->n < PUBLISH_TSIG_MAX)
 		return -EMSGSIZE;
 	compute(key, NULL, buf_span(message), &v, ret);
@@ -275,9 +277,9 @@ int publish_tsig_sign(struct buf *message, const struct publish_key *key, int64_
 	add_u16(message, PUBLISH_FUDGE);
 	add_u16(message, (unsigned)ret->n);
 	add(message, ret->octets, ret->n);
-	add(message, message->p, 2); /* the original id */
-	add_u16(message, 0);         /* error */
-	add_u16(message, 0);         /* other */
+	add(message, id, 2); /* the original id */
+	add_u16(message, 0); /* error */
+	add_u16(message, 0); /* other */
 	message->p[at] = (uint8_t)((message->n - at - 2) >> 8);
 	message->p[at + 1] = (uint8_t)(message->n - at - 2);
 	n_additional = (unsigned)(message->p[10] << 8 | message->p[11]) + 1;

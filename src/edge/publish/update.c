@@ -6,6 +6,7 @@
 enum {
 	OPCODE_UPDATE = 5,
 	CLASS_IN = 1,
+	TYPE_ANY = 255,
 	CLASS_NONE = 254,
 	CLASS_ANY = 255,
 };
@@ -65,8 +66,11 @@ static void put_prerequisites(struct writer *w, const struct publish_change *c)
 	for (size_t i = 0; i < c->n; i++) {
 		const struct publish_set *s = &c->sets[i];
 
+		/* A CNAME beside other records would be dropped: then the name is not in use. */
 		if (s->guarded && s->n_was == 0)
-			put_record(w, 0, s->owner, s->type, CLASS_NONE, 0, none);
+			put_record(w, 0, s->owner,
+				   s->type == DNS_TYPE_CNAME && s->n > 0 ? TYPE_ANY : s->type,
+				   CLASS_NONE, 0, none);
 		for (size_t k = 0; s->guarded && k < s->n_was; k++)
 			put_record(w, 0, s->owner, s->type, CLASS_IN, 0, s->was[k]);
 		if (s->n > 0 && !names_cname(c, s->owner))
@@ -152,7 +156,7 @@ static const char *claim_words(unsigned rcode, uint16_t error)
 	case PUBLISH_BADSIG:
 		return "BADSIG: the key's secret is another one there";
 	case PUBLISH_BADKEY:
-		return "BADKEY: the key is not known there under that name and algorithm";
+		return "BADKEY: the key is not known there, or may not do that";
 	case PUBLISH_BADTIME:
 		return "BADTIME: the clocks differ";
 	default:

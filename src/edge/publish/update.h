@@ -13,7 +13,8 @@ struct publish_update {
 /*
  * The change as one update, which a server does whole or not at all: every RRset is deleted, then
  * the records are added. Prerequisites:
- * - a guarded RRset is as it was (2.4.1-2.4.3);
+ * - a guarded RRset is as it was (2.4.1-2.4.3); where a CNAME was not and shall be, the name is
+ *   not in use at all (2.4.5);
  * - no CNAME where other records are added: a server would drop these silently (3.4.2.2).
  * The change is one that publish_check has found good. -EMSGSIZE: more than a message holds. In
  * both cases publish_update_done frees it.
