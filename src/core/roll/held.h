@@ -11,8 +11,8 @@
  * (matrix B10, B11, B12; RFC 7671 section 8.1; RFC 8767 for the margin). What is not known is held
  * against us: a publish that nobody answered may be everywhere; equal sets that cannot be told
  * apart are the older one; a set that others published may be older than any other, and newer;
- * before the first look there was an unknown set with the TTL that the policy assumes; sets that are
- * too many to keep become one unknown set that fits no key.
+ * before the first look there was an unknown set with the TTL that the policy assumes; sets that
+ *are too many to keep become one unknown set that fits no key.
  *
  * What it rests on and cannot see: resolvers validate, and take no set whose signature has run out;
  * one signer per zone, whose signatures keep their length; a node behind a server's address lags by
