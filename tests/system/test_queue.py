@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -606,3 +607,45 @@ def test_many_hops_in_little_memory(fresh_world: World, tmp_path: Path) -> None:
     assert out[0]["failed"] == 10000 and out[0]["parcels"] == 0
     if "asan" not in os.environ.get("DANEWAY", ""):
         assert out[1]["rss_kib"] < 150000
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_reloads_and_failures_at_any_moment(fresh_world: World, tmp_path: Path, seed: int) -> None:
+    """Settings change, servers fail and the disk is full while mail flows: none is lost, and none
+    comes twice but where the end of a message was not answered."""
+    dice, world, count = random.Random(seed), fresh_world, 400
+    cert = certs.self_signed("mx.shared.example")
+    tls = Tls([cert.write(world.dir / "one.pem")])
+    servers = [world.add_smtp(Smtp(tls=tls)) for _ in range(2)]
+    world.add_zone("shared.example", [
+        *(f"mx A {s.addresses[0]}" for s in servers), "_25._tcp.mx TLSA " + cert.tlsa(3, 1, 1)])
+    _domains(world, "mx.shared.example", [f"d{i}.example" for i in range(count // 4)])
+    world.start()
+    over = threading.Event()
+
+    def trouble() -> None:
+        while not over.wait(dice.random() / 3):
+            dice.choice(servers).change(Smtp(tls=tls, **dice.choice([
+                {}, {}, {"byte_delay": 0.002}, {"close_at": "MAIL"}, {"close_at": "RCPT"},
+                {"close_at": "connect"}, {"replies": {"MAIL": "421 4.3.2 away"}}])))
+        for s in servers:
+            s.change(Smtp(tls=tls))
+
+    steps = ["set retry 1", "set per_address 3",
+             f"put a%@sender.test b@d%.example 3000 {count // 4}"]
+    for i in range(60):
+        steps += [f"run {dice.random() / 3:.2f}", *dice.choice([
+            ["reload"], ["set mode mandatory", "reload"], ["set mode opportunistic", "reload"],
+            ["set mode none", "reload"], ["full 0.2"], ["stop"],
+            [f"set per_address {dice.randint(1, 5)}", "reload"]])]
+        if i % 20 == 5:
+            steps += ["wait 0.3", f"put a%@sender.test c{i}@d%.example 3000 {count // 4}"]
+    thread = threading.Thread(target=trouble, daemon=True)
+    thread.start()
+    out, log = _drive(world, tmp_path / "q", "\n".join(steps) + "\nlist\n")
+    over.set()
+    thread.join()
+    rest, _ = _drive(world, tmp_path / "q", "set retry 1\n" + "wait 3\nrun 10\n" * 6 + "list\n")
+    got = [t for s in servers for m in s.messages for t in m["to"]]
+    assert rest == [] and len(set(got)) == count
+    assert len(got) - count <= log.count("may have been delivered") + log.count("queue_broken")
