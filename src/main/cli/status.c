@@ -75,6 +75,8 @@ static void print_status(struct arena *a, const struct js *v)
 		       ? ""
 		       : cli_plain(a, js_get(dns, "detail"), "it is being looked at"));
 	print_queue(a, js_get(v, "queue"));
+	if (span_is(span_text(cli_plain(a, js_get(js_get(v, "hooks"), "state"), "")), "lost"))
+		puts("hooks      LOST: their process has ended; no command is run until a restart");
 	print_exceptions(a, js_get(v, "exceptions"));
 }
 

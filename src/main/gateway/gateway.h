@@ -2,6 +2,7 @@
 #pragma once
 
 #include "edge/dns/resolver.h"
+#include "edge/io/hook.h"
 #include "edge/io/loop.h"
 #include "edge/store/store.h"
 #include "main/config/file.h"
@@ -22,6 +23,7 @@ struct gateway {
 	const char *hostname;     /* from the start on */
 	struct dns_config dns;
 	struct gateway_user user;
+	struct io_hooks *hooks; /* NULL: no commands */
 	struct io_loop *loop;
 	struct store *store;
 	struct gateway_ports ports;

@@ -304,6 +304,27 @@ static int enter_sandbox(const struct gateway *g, struct err *e)
 	return 0;
 }
 
+static int confine_hooks(void *arg, struct err *e)
+{
+	return gateway_privileges_drop(arg, e);
+}
+
+/* Before all else: it has what this process has at that moment. */
+static enum gateway_end fork_hooks(struct gateway *g, const struct gateway_start *start,
+				   struct err *e)
+{
+	struct gateway_user user;
+	int r;
+
+	if (start->n_hooks == 0)
+		return GATEWAY_ENDED;
+	r = gateway_user_find(g->file->user, &user, e);
+	if (r < 0)
+		return end_of(r, GATEWAY_BAD_CONFIG);
+	g->hooks = io_hooks_fork(start->hooks, start->n_hooks, confine_hooks, &user, e);
+	return g->hooks != NULL ? GATEWAY_ENDED : GATEWAY_UNAVAILABLE;
+}
+
 /* What takes root, or what root may read: then root is gone. */
 static enum gateway_end prepare(struct gateway *g, struct gateway_snapshot **ret, struct err *e)
 {
@@ -433,6 +454,7 @@ static void finish(struct gateway *g)
 {
 	g->control = gateway_control_free(g->control);
 	g->metrics = gateway_metrics_free(g->metrics);
+	g->hooks = io_hooks_free(g->hooks);
 	if (g->metrics_fd >= 0)
 		close(g->metrics_fd);
 	g->inbound = gateway_inbound_free(g->inbound);
@@ -463,14 +485,18 @@ enum gateway_end gateway_serve(const struct gateway_start *start, struct err *e)
 
 	umask(077);
 	io_log_set_level(log_level(g.file));
+	end = fork_hooks(&g, start, e);
 	g.sockets = gateway_sockets_take();
 	g.notify = gateway_notify_open();
 	g.signals = signals_block();
 	require(g.signals >= 0);
 	io_raise_descriptor_limit();
 	g.loop = io_loop_new();
+	if (g.hooks != NULL)
+		io_hooks_attach(g.hooks, g.loop, NULL, NULL);
 	g.started = g.loaded = io_unix_now();
-	end = prepare(&g, &s, e);
+	if (end == GATEWAY_ENDED)
+		end = prepare(&g, &s, e);
 	if (end == GATEWAY_ENDED)
 		end = begin(&g, TAKE(s), e);
 	gateway_snapshot_free(s);

@@ -191,6 +191,19 @@ static struct js *exceptions(const struct gateway *g)
 	return list;
 }
 
+/* null: no commands are configured. */
+static struct js *hooks(const struct gateway *g)
+{
+	struct js *v;
+
+	if (g->hooks == NULL)
+		return js_text_value(NULL);
+	v = js_object();
+	js_set_text(v, "state", io_hooks_lost(g->hooks) ? "lost" : "running");
+	js_set_int(v, "pid", io_hooks_pid(g->hooks));
+	return v;
+}
+
 struct js *gateway_show_status(const struct gateway *g, const struct store_counts *counts,
 			       int error)
 {
@@ -209,6 +222,7 @@ struct js *gateway_show_status(const struct gateway *g, const struct store_count
 	js_set(v, "dns", dns);
 	js_set_bool(v, "sending", g->outbound != NULL);
 	js_set(v, "queue", queue(g, counts, error));
+	js_set(v, "hooks", hooks(g));
 	js_set(v, "exceptions", exceptions(g));
 	return v;
 }
