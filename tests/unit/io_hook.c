@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +19,20 @@
 #include "edge/io/loop.h"
 
 #define SECOND USEC_PER_SEC
+
+/* AddressSanitizer keeps for a while what is freed. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS_FREED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPS_FREED
+#endif
+#endif
+#ifdef KEEPS_FREED
+#define GROWTH_PAGES 8192
+#else
+#define GROWTH_PAGES 64
+#endif
 
 enum {
 	ARGV,
@@ -115,18 +130,23 @@ static void run(struct world *w, size_t command, struct span input)
 	wait_for(w, w->n + 1);
 }
 
-static struct world *world_new(void)
+static struct world *world_confined(io_hook_confine_fn *confine)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
 	struct err e;
 
-	w->hooks = io_hooks_fork(commands, N_COMMANDS, NULL, NULL, &e);
+	w->hooks = io_hooks_fork(commands, N_COMMANDS, confine, NULL, &e);
 	if (w->hooks == NULL)
 		fail_msg("%s", e.text);
 	w->loop = io_loop_new();
 	w->limit = io_timer_new(w->loop, on_limit, w);
 	io_hooks_attach(w->hooks, w->loop, on_lost, w);
 	return w;
+}
+
+static struct world *world_new(void)
+{
+	return world_confined(NULL);
 }
 
 static void world_free(struct world *w)
@@ -256,9 +276,19 @@ static int count_gone(const char *text)
 	return n;
 }
 
+/* As the gateway does it: also then it finds what its commands have left. */
+static int give_up(void *arg, struct err *e)
+{
+	(void)arg;
+	if (geteuid() == 0 &&
+	    (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0))
+		return err_set(e, -errno, "setresuid");
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? err_set(e, -errno, "prctl") : 0;
+}
+
 static void a_time_out_ends_all_of_it(void **state)
 {
-	struct world *w = world_new();
+	struct world *w = world_confined(give_up);
 	usec_t began = io_now(w->loop);
 
 	(void)state;
@@ -306,7 +336,7 @@ static void a_thousand_runs(void **state)
 	}
 	assert_int_equal(fds, 4);
 	assert_int_equal(count_descriptors(pid), fds);
-	if (resident(pid) > pages + 64)
+	if (resident(pid) > pages + GROWTH_PAGES)
 		fail_msg("%ld pages have become %ld", pages, resident(pid));
 	world_free(w);
 }
@@ -414,7 +444,7 @@ static int confine_not(void *arg, struct err *e)
 
 static int confine(void *arg, struct err *e)
 {
-	/* No process more: seen by the command. */
+	/* Seen by the command. */
 	struct rlimit none = {.rlim_cur = 77, .rlim_max = 77};
 
 	(void)arg;

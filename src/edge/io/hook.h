@@ -69,7 +69,10 @@ struct io_hooks;
  */
 struct io_hooks *io_hooks_fork(const struct io_hook_command *commands, size_t n,
 			       io_hook_confine_fn *confine, void *arg, struct err *e) _mustcheck_;
-/* Once, before the first run. `lost` (may be NULL): the hook process has ended by itself. */
+/*
+ * Once, before the first run. `lost` (may be NULL): the hook process has ended by itself, all runs
+ * have been told; it may not call io_hooks_free either. The log has it too ("hooks_lost").
+ */
 void io_hooks_attach(struct io_hooks *h, struct io_loop *loop, io_fn *lost, void *arg);
 /*
  * Ends the hook process and what it runs; waits a second for it at most. Callbacks that are due do
