@@ -20,6 +20,7 @@ import dns.query
 import dns.rdata
 import dns.rrset
 
+from lab.bind import Bind
 from lab.knot import Knot
 from lab.namespace import HOME, LabError
 from lab.world import World
@@ -88,19 +89,26 @@ class Hoster:
         self.primary.options[f"{ZONE}."] = {
             "dnssec-signing": "on", "dnssec-policy": "lab", "acl": "[ update, transfer ]",
             "notify": "secondary", "journal-content": "changes"}
+        self._set_secondary()
+        self._add_zone()
+        self.primary.put(f"{ZONE}.", zone_text([*self.addresses, *self.extra]))
+        self.world.start()
+        self._delegate()
+        return self
+
+    def _set_secondary(self) -> None:
+        first, second = self.addresses
         self.secondary.sections = [
             "remote:", "  - id: primary", f'    address: "{first}@53"', f'    via: "{second}"',
             "acl:", "  - id: notify", f'    address: "{first}"', "    action: notify"]
         self.secondary.options[f"{ZONE}."] = {
             "master": "primary", "acl": "notify", "zonefile-load": "none",
             "retry-min-interval": "1s", "retry-max-interval": "1s"}
+        self.secondary.zones[f"{ZONE}."] = ""
+
+    def _add_zone(self) -> None:
         servers = [(f"ns{n}.{ZONE}.", [a]) for n, a in enumerate([*self.addresses, *self.extra], 1)]
         self.world.add_zone(ZONE, ["mx A 198.51.100.1"], servers=servers, algorithm=None)
-        self.primary.put(f"{ZONE}.", zone_text([*self.addresses, *self.extra]))
-        self.secondary.zones[f"{ZONE}."] = ""
-        self.world.start()
-        self._delegate()
-        return self
 
     def _delegate(self) -> None:
         for address in self.addresses:
@@ -109,6 +117,19 @@ class Hoster:
         ds = dns.dnssec.make_ds(dns.name.from_text(ZONE), key, "SHA256")
         self.world.zones["example."].zone.add(f"{ZONE}.", "DS", ds.to_text())
         self.world.update("example")
+
+    def start_bind(self) -> Hoster:
+        """The same with BIND as the primary."""
+        world, (first, second) = self.world, self.addresses
+        world.daemons.remove(self.primary)
+        self._set_secondary()
+        self._add_zone()
+        world.add_daemon(Bind(world.dir / "bind", world.logs / "bind.log", first, ZONE,
+                              zone_text(self.addresses), key=self.key.path.read_text(),
+                              key_name=self.key.name, notify=second))
+        world.start()
+        self._delegate()
+        return self
 
     def block_transfers(self) -> None:
         self.primary.options[f"{ZONE}."]["acl"] = "[ update ]"

@@ -180,3 +180,24 @@ def test_read_back_believes_signatures_only(hoster: Hoster) -> None:
     any_text = {"owner": f"x.wild.{ZONE}", "type": "TXT", "ttl": 300, "rdata": ["03616e79"]}
     result = hoster.run(any_text, servers=at)
     assert [(s["seen"], s["detail"]) for s in result["sights"]] == [("other", "made from a wildcard")]
+
+
+def test_bind(hoster: Hoster, tmp_path) -> None:
+    hoster.start_bind()
+    for octets in ((1,), (1, 2), (2,), (2,), ()):
+        result = hoster.update(records(*octets), servers=hoster.addresses[:1])
+        assert result["outcome"] == "applied" and result["keys"] == "secure", result
+        everywhere(hoster, records(*octets))
+    result = hoster.update(records(3, was=records(1)["rdata"]), servers=[])
+    assert result["outcome"] == "refused" and "NXRRSET" in result["words"], result
+    address = {"owner": f"mx.{ZONE}", "type": "A", "ttl": 60, "rdata": ["c6336402"]}
+    result = hoster.update(address, servers=[])
+    assert result["outcome"] == "refused" and "does not let this key" in result["words"], result
+    for key, word in ((Key(tmp_path / "secret"), "BADSIG"),
+                      (Key(tmp_path / "name", name="other"), "BADKEY")):
+        result = hoster.update(records(7), key=key, servers=[])
+        assert result["outcome"] == "unknown" and word in result["words"], result
+    for clock in (3600, -3600):
+        result = hoster.update(records(7), clock=clock)
+        assert result["outcome"] == "refused" and "BADTIME" in result["words"], result
+        assert {s["seen"] for s in result["sights"]} == {"other"}
