@@ -1,10 +1,39 @@
 /*
  * Any octets as the answer to an update: within bounds, and never believed, since no input is
- * signed with the key (a seed that is, is one octet short).
+ * signed with the key. As a key file. And as the answer when a change is read back: never seen as
+ * signed, without a key of the zone.
  */
+#include "edge/dns/verify.h"
+#include "edge/publish/readback.h"
 #include "edge/publish/update.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void read_back(struct span wire)
+{
+	const struct publish_zone_keys keys = {"org", NULL, 0};
+	struct dns_verify v = {.left = 10, .now = 1700000000};
+	struct dns_reply reply = {0};
+	struct arena a = {0};
+
+	if (dns_message_parse(&a, wire, &reply.message) == 0 && reply.message.qname != NULL &&
+	    wire.n <= 4096) {
+		for (size_t n = 0; n < 2; n++) {
+			struct publish_set set = {.owner = reply.message.qname,
+						  .type = reply.message.qtype,
+						  .rdata = &wire,
+						  .n = n};
+			struct publish_sight sight;
+
+			if (n > 0 && reply.message.answer.n > 0)
+				set.rdata = &reply.message.answer.rr[0].rdata;
+			reply.message.aa = true;
+			publish_readback_judge(&a, &v, &keys, &set, &reply, &sight);
+			require(sight.seen != PUBLISH_SEEN_SIGNED && sight.detail != NULL);
+		}
+	}
+	arena_done(&a);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,5 +53,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* And as a key file: it is read, or it is not; a secret has its bounds. */
 	if (publish_key_parse(span_of(data, size), &key, NULL) == 0)
 		require(key.secret_n >= PUBLISH_SECRET_MIN && key.name[0] != '\0');
+	read_back(span_of(data, size));
 	return 0;
 }

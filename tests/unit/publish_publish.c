@@ -58,6 +58,9 @@ static void forms(void **state)
 	assert_true(check_one("badexample.org", DNS_TYPE_A, V4) < 0);
 	assert_true(check_one("org", DNS_TYPE_A, V4) < 0);
 	assert_true(check_one("", DNS_TYPE_A, V4) < 0);
+	/* Names are compared as texts: in one form only. */
+	assert_true(check_one("A.example.org", DNS_TYPE_A, V4) < 0);
+	assert_true(check_one("a.example.org.", DNS_TYPE_A, V4) < 0);
 	/* What the zone lives by is not touched. */
 	assert_true(check_one("example.org", DNS_TYPE_NS, NAME) < 0);
 	assert_true(check_one("example.org", DNS_TYPE_DNSKEY, V4) < 0);

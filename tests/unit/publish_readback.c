@@ -112,6 +112,12 @@ static void denials(void **state)
 	f.reply.message.rcode = DNS_RCODE_NXDOMAIN;
 	assert_int_equal(look(&f, NOW, 1).seen, PUBLISH_SEEN_BAD);
 	arena_done(&f.arena);
+	/* Of another class: it is no record of this zone. */
+	begin(&f, NULL);
+	authority(&f, nsec);
+	f.authority[0].class = 3;
+	assert_int_equal(look(&f, NOW, 1).seen, PUBLISH_SEEN_UNSIGNED);
+	arena_done(&f.arena);
 	/* A CNAME in its place proves as much as its signature does. */
 	begin(&f, NULL);
 	answer(&f, "example.com. 20 IN CNAME other.example.org.");

@@ -84,13 +84,25 @@ static bool is_published_type(uint16_t type)
 	       type == DNS_TYPE_MX || type == DNS_TYPE_TLSA || type == DNS_TYPE_TXT;
 }
 
+/* Names are compared as texts: each has one form only (core/dane/name.h). */
+static bool is_canonical(const char *name, struct span wire)
+{
+	struct arena a = {0};
+	struct cursor c = cursor_of(wire);
+	const char *again = dane_name_from_wire(&a, &c);
+	bool same = again != NULL && strcmp(again, name) == 0;
+
+	arena_done(&a);
+	return same;
+}
+
 static int check_set(const struct publish_set *s, struct span zone, struct err *e)
 {
 	uint8_t wire[DANE_NAME_WIRE_MAX];
 	struct span owner = span_of(wire, dane_name_to_wire(s->owner, wire));
 	int error;
 
-	if (owner.n == 0 || !dns_wire_is_below(owner, zone))
+	if (owner.n == 0 || !is_canonical(s->owner, owner) || !dns_wire_is_below(owner, zone))
 		return err_set(e, -EINVAL, "%s: not a name in the zone", s->owner);
 	if (!is_published_type(s->type))
 		return err_set(e, -EINVAL, "%s: type %u is not published", s->owner, s->type);
@@ -115,7 +127,7 @@ int publish_check(const struct publish_change *change, struct err *e)
 	uint8_t wire[DANE_NAME_WIRE_MAX];
 	struct span zone = span_of(wire, dane_name_to_wire(change->zone, wire));
 
-	if (zone.n == 0)
+	if (zone.n == 0 || !is_canonical(change->zone, zone))
 		return err_set(e, -EINVAL, "%s: no name of a zone", change->zone);
 	if (change->n == 0 || change->n > PUBLISH_SETS_MAX)
 		return err_set(e, -EINVAL, "%zu RRsets in one change; 1 to %d", change->n,

@@ -92,7 +92,7 @@ static unsigned signed_labels(struct span owner)
 	return dns_wire_labels(owner) - wildcard;
 }
 
-/* The signatures of the RRset `set` in section `s`. */
+/* The signatures of the RRset `set`, which is not empty, in section `s`. */
 static enum publish_seen prove(const struct judging *j, const struct dns_section *s,
 			       const struct found *set, struct publish_sight *ret)
 {
@@ -102,6 +102,7 @@ static enum publish_seen prove(const struct judging *j, const struct dns_section
 	struct dns_signed_set all;
 	size_t n;
 
+	require(set->n > 0);
 	collect_signatures(s, set->rr[0], &signatures);
 	if (signatures.n == 0)
 		return see(ret, PUBLISH_SEEN_UNSIGNED, "no signature");
@@ -195,7 +196,8 @@ static struct dns_denial *proven_denials(const struct judging *j, size_t *ret_se
 		struct publish_sight sight;
 		struct found one;
 
-		if (s->rr[i].type != DNS_TYPE_NSEC && s->rr[i].type != DNS_TYPE_NSEC3)
+		if ((s->rr[i].type != DNS_TYPE_NSEC && s->rr[i].type != DNS_TYPE_NSEC3) ||
+		    s->rr[i].class != 1)
 			continue;
 		(*ret_seen)++;
 		collect(s, s->rr[i].wire, s->rr[i].type, &one);

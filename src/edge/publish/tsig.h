@@ -32,7 +32,7 @@ struct publish_key {
 /*
  * One key in the form of BIND's files (tsig-keygen): key "NAME" { algorithm hmac-sha256; secret
  * "BASE64"; }; comments as there. -EINVAL with a reason that shows nothing of the secret. Whether
- * the file is private (0600) is the caller's to see.
+ * the file is private (0600) is the caller's to see, and `text` the caller's to wipe.
  */
 int publish_key_parse(struct span text, struct publish_key *ret, struct err *e) _mustcheck_;
 void publish_key_done(struct publish_key *k);
