@@ -294,14 +294,15 @@ static void alias(struct run *x)
 	look_primary(x, i);
 }
 
-/* While no set is held an administrator may serve what he likes; it is seen. */
+/* Once it is said that no set is held, an administrator may serve what he likes; it is seen. */
 static void stray(struct run *x)
 {
 	struct world *w = &x->w;
 	size_t i = world_random(w, w->n_addresses);
+	struct roll_report report;
 
-	world_fetch(w);
-	if (world_holds(w, false) || roll_held_newest(&x->r.held)->set.n > 0 || !settled(x))
+	roll_report(&x->r, &report);
+	if (!report.gone || !settled(x))
 		return;
 	w->addresses[i].bundle = world_random(w, w->n_bundles);
 	tell(x, "address %zu serves bundle %zu on its own", i, w->addresses[i].bundle + 1);
@@ -465,7 +466,7 @@ static void birth(struct run *x)
 	x->boot_at = w->t;
 	roll_init(&x->r, &w->policy);
 	read_clock(x);
-	roll_serve(&x->r, &w->bundles[0]);
+	require(roll_serve(&x->r, &w->bundles[0], NULL) == 0);
 	roll_want_dane(&x->r, world_chance(w, 80) ? ROLL_DANE_ON : ROLL_DANE_AS_IS);
 	for (size_t i = 0; i < SERVERS; i++)
 		if (w->servers[i].used)

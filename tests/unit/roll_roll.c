@@ -88,7 +88,7 @@ static void start(struct fixture *f)
 	memset(f, 0, sizeof(*f));
 	roll_init(&f->r, &policy);
 	pass(f, 0);
-	roll_serve(&f->r, &b);
+	assert_int_equal(roll_serve(&f->r, &b, NULL), 0);
 	roll_want_dane(&f->r, ROLL_DANE_ON);
 	assert_int_equal(roll_place(&f->r, 0, "ns1", &f->ns[0]), 0);
 	assert_int_equal(roll_place(&f->r, 0, "ns2", &f->ns[1]), 0);
@@ -206,7 +206,7 @@ static void nothing_is_published_for_a_server_that_was_not_seen(void **state)
 	memset(&f, 0, sizeof(f));
 	roll_init(&f.r, &policy);
 	pass(&f, 0);
-	roll_serve(&f.r, &b);
+	assert_int_equal(roll_serve(&f.r, &b, NULL), 0);
 	assert_int_equal(roll_place(&f.r, 0, "ns1", &f.ns[0]), 0);
 	assert_int_equal(roll_place(&f.r, 0, "ns2", &f.ns[1]), 0);
 	assert_int_equal(roll_address(&f.r, "192.0.2.1", &f.mx), 0);
@@ -409,6 +409,30 @@ static void too_many_sets_become_one_that_fits_nothing(void **state)
 	assert_int_not_equal(f.report.step, ROLL_STEP_READY);
 }
 
+/* B8: what does not fit itself is not taken. */
+static void unsound_bundles(void **state)
+{
+	struct roll_bundle bad = bundle(1, 'a'), good = bundle(1, 'a'), next = bundle(2, 'b');
+	struct roll r;
+
+	(void)state;
+	roll_init(&r, &policy);
+	bad.publish = record('b');
+	assert_int_equal(roll_serve(&r, &bad, NULL), -EINVAL);
+	bad = good;
+	bad.id = 0;
+	assert_int_equal(roll_serve(&r, &bad, NULL), -EINVAL);
+	bad = good;
+	bad.n_chains = ROLL_CHAINS_MAX + 1;
+	assert_int_equal(roll_serve(&r, &bad, NULL), -EINVAL);
+	assert_int_equal(roll_stage(&r, &next, NULL), -EINVAL); /* nothing is served */
+	assert_int_equal(roll_serve(&r, &good, NULL), 0);
+	assert_int_equal(roll_serve(&r, &next, NULL), -EBUSY);
+	assert_int_equal(roll_stage(&r, &good, NULL), -EINVAL); /* its own id */
+	next.publish = record('a');
+	assert_int_equal(roll_stage(&r, &next, NULL), -EINVAL);
+}
+
 static void limits(void **state)
 {
 	struct roll r;
@@ -441,6 +465,7 @@ int main(void)
 		cmocka_unit_test(steps_of_the_wall_clock_do_nothing),
 		cmocka_unit_test(a_server_out_of_reach),
 		cmocka_unit_test(too_many_sets_become_one_that_fits_nothing),
+		cmocka_unit_test(unsound_bundles),
 		cmocka_unit_test(limits),
 	};
 

@@ -26,7 +26,7 @@ static void fill(struct roll *r, struct buf *b)
 
 	roll_init(r, &policy);
 	roll_clock(r, (struct roll_clock){.unix_usec = 1800000000, .mono_usec = 5, .boot = 7});
-	roll_serve(r, &one);
+	assert_int_equal(roll_serve(r, &one, NULL), 0);
 	roll_want_dane(r, ROLL_DANE_ON);
 	assert_int_equal(roll_place(r, 0, "ns1.example", &at), 0);
 	roll_look(r, at, &sight);

@@ -12,7 +12,7 @@
  * against us: a publish that nobody answered may be everywhere; equal sets that cannot be told
  * apart are the older one; a set that others published may be older than any other, and newer;
  * before the first look there was an unknown set with the TTL that the policy assumes; sets that
- *are too many to keep become one unknown set that fits no key.
+ * are too many to keep become one unknown set that fits no key.
  *
  * What it rests on and cannot see: resolvers validate, and take no set whose signature has run out;
  * one signer per zone, whose signatures keep their length; a node behind a server's address lags by

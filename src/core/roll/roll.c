@@ -144,18 +144,24 @@ static const struct roll_bundle *bundle_by_id(const struct roll *r, uint64_t id)
 
 void roll_probe(struct roll *r, size_t address, uint64_t bundle)
 {
-	struct roll_address *a = &r->addresses[address];
+	struct roll_address *a;
 
-	require(address < ROLL_ADDRESSES_MAX && a->used);
+	require(address < ROLL_ADDRESSES_MAX && r->addresses[address].used);
+	a = &r->addresses[address];
 	a->serving = bundle_by_id(r, bundle) == NULL ? ROLL_SERVING_OTHER : ROLL_SERVING_ONE;
 	a->bundle = a->serving == ROLL_SERVING_ONE ? bundle : 0;
 	settle(r);
 }
 
-void roll_serve(struct roll *r, const struct roll_bundle *current)
+int roll_serve(struct roll *r, const struct roll_bundle *current, struct err *e)
 {
-	require(r->current.id == 0 && roll_bundle_is_sound(current));
+	if (r->current.id != 0)
+		return err_set(e, -EBUSY, "a key is in service already");
+	if (!roll_bundle_is_sound(current))
+		return err_set(e, -EINVAL,
+			       "the certificates and the records to publish do not fit");
 	r->current = *current;
+	return 0;
 }
 
 void roll_want_dane(struct roll *r, enum roll_dane dane)

@@ -102,8 +102,9 @@ void roll_probe(struct roll *r, size_t address, uint64_t bundle);
 
 /*
  * The bundle that is served; once, at the beginning. Afterwards it changes by roll_activate only.
+ * -EINVAL: not sound, or what it publishes does not fit it; -EBUSY: there is one.
  */
-void roll_serve(struct roll *r, const struct roll_bundle *current);
+int roll_serve(struct roll *r, const struct roll_bundle *current, struct err *e) _mustcheck_;
 /* Allowed at any time: publishing waits by itself for what it must. */
 void roll_want_dane(struct roll *r, enum roll_dane dane);
 
