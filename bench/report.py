@@ -153,7 +153,7 @@ def _system() -> str:
     return (f"Linux {platform.release()}; libunbound {_package('libunbound8')}, OpenSSL "
             f"{_package('libssl3')}, SQLite {_package('libsqlite3-0')}, libevent "
             f"{_package('libevent-2.1-7')}, Knot DNS {_server('knot')}, Postfix "
-            f"{_server('postfix')}")
+            f"{_server('postfix')}, Exim {_server('exim')}")
 
 
 def _table(rows: list[Row]) -> list[str]:

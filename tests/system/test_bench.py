@@ -19,11 +19,12 @@ from lab.namespace import HOME
 from lab.world import World
 
 BUILD = Path(os.environ.get("DANEWAY", str(HOME / "build/daneway"))).parent
-# Of each part the rows with a goal, but for what is not measured everywhere.
+# Of each part the rows that count, but for what is not measured everywhere.
 NAMES = {
     "check": {"policy, cold", "delivery", "check", "check, shared hosts: handshakes"},
     "gateway": {"in, TLS, kept connections", "in, TLS, kept connections: commits",
                 "in, TLS, a connection each", "in, TLS, a connection each, beside OpenSSL",
+                "in, TLS, kept connections, beside Exim", "in, TLS, a connection each, beside Exim",
                 "out, reuse, one domain", "out, many domains on 20 MX hosts, cold",
                 "out, many domains on 20 MX hosts, cold: connections",
                 "through, over TLS, out under DANE", "memory at 100 open deliveries"},
@@ -50,7 +51,7 @@ def bench(part: str, out: Path) -> dict:
 def judge(row: dict) -> None:
     assert row["ours"] > 0 and row["date"] and row["commit"]
     value = row["ours"] if row["plain_goal"] else row["ratio"]
-    assert row["met"] == (value <= row["goal"])
+    assert row["met"] == (None if row["goal"] is None else value <= row["goal"])
     assert row["peer"] is None or row["peer"] > 0
 
 
