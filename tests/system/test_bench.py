@@ -40,7 +40,7 @@ def bench(part: str, out: Path) -> dict:
                            "20", "--rounds", "1", "--in-flight", "5", "--memory-in-flight", "10",
                            "--shared", "500", "--shared-hosts", "5", "--queued", "500", "--messages",
                            "100", "--round-trips", "20", "--delay-messages", "50", "--shallow", "200", "--deep", "1000", "--build", str(BUILD), "--out", str(out)],
-                          capture_output=True, text=True, timeout=240)
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     found = json.loads((out / "performance.json").read_text())["rows"]
     page = (out / "performance.md").read_text()
