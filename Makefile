@@ -1,11 +1,11 @@
 # A short front of Meson. `make` leaves the program at build/daneway.
 #   make test    everything, from unit to system; ends with "N passed, N failed"
 #   make demo    the main job on a private internet
-#   make bench | conformance | crash | tester | format | install | clean
+#   make bench | conformance | crash | soak | tester | format | install | clean
 # What is missing is installed from Debian's packages (scripts/install-deps; NO_INSTALL=1: not).
 BUILD = build
 
-.PHONY: all deps test demo bench conformance crash tester format install clean
+.PHONY: all deps test demo bench conformance crash soak tester format install clean
 .NOTPARALLEL:
 
 all: deps $(BUILD)/build.ninja
@@ -35,6 +35,10 @@ conformance: all
 
 crash: all
 	@tests/crash/run
+
+soak: all
+	@scripts/install-deps lab test
+	@tests/soak/run
 
 tester: all
 	@scripts/install-deps lab test
