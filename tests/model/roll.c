@@ -132,11 +132,10 @@ static void look(struct run *x, struct server *s)
 {
 	struct roll_sight sight;
 
-	if (s->unreachable) {
+	if (s->unreachable || !world_sight(&x->w, s, &sight)) {
 		roll_look_failed(&x->r, s->place);
 		return;
 	}
-	sight = world_sight(&x->w, s);
 	roll_look(&x->r, s->place, &sight);
 	tell(x, "look at server %zu: proof %u", (size_t)(s - x->w.servers), sight.has_seq);
 	show_set(x, "seen", &sight.set);
@@ -179,7 +178,7 @@ static void publish(struct run *x)
 	x->totals->publishes++;
 	/* It may be that it is never sent. */
 	if (world_chance(&x->w, 95))
-		world_update(&x->w, seq, &newest->set, report.ttl_s);
+		world_update(&x->w, seq, &newest->set, newest->ttl_s);
 }
 
 /* The same publish again: nobody answered. */
@@ -192,7 +191,7 @@ static void publish_again(struct run *x)
 	for (size_t i = 0; i < SERVERS; i++)
 		if (x->w.servers[i].used && x->r.held.places[x->w.servers[i].place].seen_seq == seq)
 			return;
-	ours = newest != NULL && !newest->unknown && newest->ttl_s == x->r.held.policy.ttl_s;
+	ours = newest != NULL && !newest->unknown && newest->after == seq;
 	if (ours && newest->seq == x->r.held.last_seq && newest->set.n > 0 && seq > 0)
 		world_update(&x->w, seq, &newest->set, newest->ttl_s);
 }
@@ -277,6 +276,27 @@ static void outsider(struct run *x)
 			return;
 	tell(x, "outsider at owner %zu, TTL %u", i, v.ttl_s);
 	show_set(x, "set", &v.set);
+	world_apply(w, i, &v);
+	look_primary(x, i);
+}
+
+/* Right after a change somebody puts back what was there before it. */
+static void undo(struct run *x)
+{
+	struct world *w = &x->w;
+	size_t i = world_random(w, w->n_owners);
+	struct owner *o = &w->owners[i];
+	struct version v;
+
+	if (w->hidden || !settled(x) || o->n < 2 || o->n + 8 >= VERSIONS)
+		return;
+	v = (struct version){.set = o->versions[o->n - 2].set,
+			     .ttl_s = o->versions[o->n - 2].ttl_s};
+	for (size_t a = 0; a < w->n_addresses; a++)
+		if (!world_fits(&v.set, &w->bundles[w->addresses[a].bundle]))
+			return;
+	look_primary(x, i);
+	tell(x, "the last change of owner %zu is put back", i);
 	world_apply(w, i, &v);
 	look_primary(x, i);
 }
@@ -416,6 +436,8 @@ static void one_step(struct run *x)
 		roll_want_dane(&x->r, world_chance(w, 75) ? ROLL_DANE_ON : ROLL_DANE_OFF);
 	if (world_chance(w, 4))
 		outsider(x);
+	if (world_chance(w, 2))
+		undo(x);
 	if (world_chance(w, 3))
 		alias(x);
 	if (world_chance(w, 10))
@@ -488,7 +510,7 @@ static void make_world(struct world *w)
 	w->validity_s = (uint32_t)world_random(w, 2) * (20000 + (uint32_t)world_random(w, 20000));
 	w->second_cache = world_chance(w, 70);
 	w->stale = world_chance(w, 50);
-	w->serials = world_chance(w, 70);
+	w->serials = world_chance(w, 50);
 	w->hidden = world_chance(w, 30);
 	w->n_owners = 1 + world_random(w, OWNERS);
 	w->n_addresses = 1 + world_random(w, ADDRESSES);

@@ -174,7 +174,7 @@ void world_advance(struct world *w, usec_t to)
 	world_fetch(w);
 }
 
-struct roll_sight world_sight(struct world *w, const struct server *s)
+bool world_sight(struct world *w, const struct server *s, struct roll_sight *ret)
 {
 	const struct owner *o = &w->owners[s->owner];
 	size_t at = s->nodes[world_random(w, s->n_nodes)].version;
@@ -190,7 +190,9 @@ struct roll_sight world_sight(struct world *w, const struct server *s)
 	for (size_t i = 0; w->serials && i <= at; i++)
 		if (o->versions[i].acked && o->versions[i].seq > sight.has_seq)
 			sight.has_seq = o->versions[i].seq;
-	return sight;
+	*ret = sight;
+	return w->validity_s == 0 || v->left_at == USEC_NEVER ||
+	       w->t <= v->left_at + usec_seconds(w->validity_s);
 }
 
 struct server *world_server(struct world *w, uint8_t owner)

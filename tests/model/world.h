@@ -92,8 +92,8 @@ void world_apply(struct world *w, size_t owner, const struct version *v);
 void world_update(struct world *w, uint32_t seq, const struct roll_set *set, uint32_t ttl_s);
 /* The worst resolver asks everybody. */
 void world_fetch(struct world *w);
-/* What one node of the server says. */
-struct roll_sight world_sight(struct world *w, const struct server *s);
+/* What one node of the server says. False: with a signature that has run out. */
+bool world_sight(struct world *w, const struct server *s, struct roll_sight *ret);
 /* A server with the zone as it is now. NULL: too many. */
 struct server *world_server(struct world *w, uint8_t owner);
 

@@ -249,6 +249,7 @@ static void an_aborted_key_is_gone_only_when_its_set_is(void **state)
 	assert_int_not_equal(roll_publish(&f.r), 0); /* nobody answers */
 	assert_int_equal(roll_abort(&f.r, NULL), 0);
 	expect(&f, ROLL_STEP_PUBLISH, "");
+	assert_int_equal(f.report.ttl_s, HOUR - 1); /* to tell it from the first */
 	proven.has_seq = roll_publish(&f.r);
 	/* The old set or the new one? They are equal, and the one between may still come. */
 	look(&f, 0, &a, HOUR);
@@ -383,6 +384,8 @@ static void a_server_out_of_reach(void **state)
 	sight.set = report(&f)->set;
 	assert_int_not_equal(roll_publish(&f.r), 0);
 	roll_look(&f.r, f.ns[0], &sight);
+	/* Whoever can be asked is asked: his signatures may be made anew. */
+	assert_int_equal(report(&f)->safe_from, USEC_NEVER);
 	roll_look_failed(&f.r, f.ns[1]);
 	/* Its old signatures run out at last. */
 	expect(&f, ROLL_STEP_WAIT, "");
@@ -390,6 +393,35 @@ static void a_server_out_of_reach(void **state)
 	/* Out of the delegation: as long as it is asked. */
 	roll_leave(&f.r, f.ns[1], 2 * HOUR);
 	expect_safe_in(&f, 2 * HOUR + 60 + 2 * HOUR);
+}
+
+/* A server shows what it had left: the zone was put back, for all that is known. */
+static void a_set_that_comes_back(void **state)
+{
+	struct fixture f;
+	struct roll_bundle next = bundle(2, 'b');
+	struct roll_sight old = {.set = record('a'),
+				 .ttl_s = HOUR,
+				 .signed_from = 1000,
+				 .signed_until = 1000 + 24 * HOUR};
+	struct roll_set both;
+
+	(void)state;
+	start(&f);
+	roll_look(&f.r, f.ns[0], &old);
+	assert_int_equal(roll_stage(&f.r, &next, NULL), 0);
+	publish(&f);
+	both = f.report.set;
+	roll_look(&f.r, f.ns[0], &old);
+	expect(&f, ROLL_STEP_PUBLISH, "");
+	assert_int_equal(f.report.ttl_s, HOUR - 1);
+	assert_int_equal(f.report.safe_from, USEC_NEVER);
+	pass(&f, 10 * 24 * HOUR);
+	assert_int_equal(report(&f)->safe_from, USEC_NEVER);
+	assert_int_not_equal(roll_publish(&f.r), 0);
+	look(&f, 0, &both, HOUR - 1);
+	look(&f, 1, &both, HOUR - 1);
+	expect_safe_in(&f, 60 + 2 * HOUR);
 }
 
 static void too_many_sets_become_one_that_fits_nothing(void **state)
@@ -464,6 +496,7 @@ int main(void)
 		cmocka_unit_test(force_only_where_no_mail_is_lost),
 		cmocka_unit_test(steps_of_the_wall_clock_do_nothing),
 		cmocka_unit_test(a_server_out_of_reach),
+		cmocka_unit_test(a_set_that_comes_back),
 		cmocka_unit_test(too_many_sets_become_one_that_fits_nothing),
 		cmocka_unit_test(unsound_bundles),
 		cmocka_unit_test(limits),

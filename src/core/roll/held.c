@@ -45,8 +45,11 @@ static usec_t served_until(const struct roll_held *h, const struct roll_edition 
 	until = usec_min(until, p->gone_at);
 	if (superseded == USEC_NEVER)
 		return until;
-	/* No signature was made of it after a newer one was there: RFC 7671 section 11. */
-	if (o->validity > 0)
+	/*
+	 * No signature was made of it after a newer one was there: RFC 7671 section 11. But a
+	 * server that can be asked is asked: there the zone may have been put back.
+	 */
+	if (o->validity > 0 && p->failing)
 		until = usec_min(until, usec_add(superseded, o->validity));
 	if (ROLL_WITHOUT(SIGNATURE) && p->failing)
 		until = usec_min(until, superseded);
@@ -281,15 +284,17 @@ void roll_held_fail(struct roll_held *h, size_t place)
 	h->places[place].failing = true;
 }
 
-/* It may be there, or at a node that lags. Later the same set is a new publish by somebody. */
-static bool may_be_there(const struct roll_held *h, usec_t now, const struct roll_edition *e,
-			 size_t place)
+/*
+ * Once it has left a place it does not come back: what looks like it is a node that lags, or a new
+ * publish by somebody. Nobody can tell, so it is taken for the latter.
+ */
+static bool may_be_there(const struct roll_edition *e, size_t place)
 {
 	usec_t off = e->off[place];
 
 	if (off == ROLL_NOT_THERE)
 		return ROLL_WITHOUT(UNANSWERED);
-	return off == USEC_NEVER || now - off <= usec_seconds(h->policy.propagation_s);
+	return off == USEC_NEVER || ROLL_WITHOUT(DOUBT);
 }
 
 static bool looks_like(const struct roll_edition *e, const struct roll_sight *sight)
@@ -304,7 +309,7 @@ static bool looks_like(const struct roll_edition *e, const struct roll_sight *si
  * The edition that a server showed. Of equal ones the oldest that it may be: then nothing is taken
  * for gone that may still come.
  */
-static struct roll_edition *recognise(struct roll_held *h, usec_t now, size_t place,
+static struct roll_edition *recognise(struct roll_held *h, size_t place,
 				      const struct roll_sight *sight)
 {
 	struct roll_edition *found = NULL;
@@ -313,8 +318,7 @@ static struct roll_edition *recognise(struct roll_held *h, usec_t now, size_t pl
 	for (struct roll_edition *e = next(h, NULL); e != NULL; e = next(h, e)) {
 		bool on = e->off[place] == USEC_NEVER;
 
-		if (!looks_like(e, sight) || e->seq < sight->has_seq ||
-		    !may_be_there(h, now, e, place))
+		if (!looks_like(e, sight) || e->seq < sight->has_seq || !may_be_there(e, place))
 			continue;
 		if (ROLL_WITHOUT(EQUAL_SETS)) {
 			if (found == NULL || e->seq > found->seq)
@@ -386,10 +390,18 @@ void roll_held_look(struct roll_held *h, usec_t now, size_t place, const struct 
 	require(place < ROLL_PLACES_MAX && h->places[place].used);
 	p = &h->places[place];
 	learn(&h->owners[p->owner], sight);
-	seen = recognise(h, now, place, sight);
+	seen = recognise(h, place, sight);
 	if (seen == NULL)
 		seen = outside(h, now, p->owner, sight);
+	p->failing = false;
+	p->seen_seq = seen->seq;
+	if (ROLL_WITHOUT(DOUBT) && seen->off[place] != USEC_NEVER &&
+	    seen->off[place] != ROLL_NOT_THERE)
+		return;
 	seen->off[place] = USEC_NEVER;
+	/* Signed until now, perhaps: it may have been published again. */
+	if (seen->superseded[p->owner] != USEC_NEVER)
+		seen->superseded[p->owner] = now;
 	if (sight->set.n == 0 && sight->ttl_s > seen->ttl_s)
 		seen->ttl_s = sight->ttl_s;
 	/* The unknown past is over with the first look. */
@@ -406,18 +418,35 @@ void roll_held_look(struct roll_held *h, usec_t now, size_t place, const struct 
 			    e->off[k] == USEC_NEVER)
 				e->off[k] = now;
 	}
-	p->failing = false;
-	p->seen_seq = seen->seq;
 	prune(h, now);
+}
+
+uint32_t roll_held_ttl(const struct roll_held *h, const struct roll_set *set)
+{
+	uint32_t ttl_s = h->policy.ttl_s;
+
+	if (set->n == 0 || ROLL_WITHOUT(EQUAL_SETS))
+		return set->n == 0 ? 0 : ttl_s;
+	/* Of ROLL_EDITIONS_MAX + 1 TTLs one is free. */
+	for (size_t i = 0; i < ROLL_EDITIONS_MAX; i++) {
+		const struct roll_edition *e = &h->editions[i];
+
+		if (!e->used || e->unknown || e->ttl_s != ttl_s || !roll_set_eq(&e->set, set))
+			continue;
+		ttl_s = ttl_s > 1 ? ttl_s - 1 : h->policy.ttl_s + ROLL_EDITIONS_MAX;
+		i = SIZE_MAX; /* from the first again */
+	}
+	return ttl_s;
 }
 
 uint32_t roll_held_publish(struct roll_held *h, usec_t now, const struct roll_set *set)
 {
+	uint32_t ttl_s = roll_held_ttl(h, set);
 	struct roll_edition *e = edition_new(h, now, ++h->last_seq);
 
 	e->set = *set;
 	e->after = e->seq;
-	e->ttl_s = set->n == 0 ? 0 : h->policy.ttl_s;
+	e->ttl_s = ttl_s;
 	for (size_t p = 0; p < ROLL_PLACES_MAX; p++)
 		if (h->places[p].used && !ROLL_WITHOUT(UNANSWERED))
 			e->off[p] = USEC_NEVER;

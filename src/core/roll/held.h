@@ -10,7 +10,8 @@
  *
  * (matrix B10, B11, B12; RFC 7671 section 8.1; RFC 8767 for the margin). What is not known is held
  * against us: a publish that nobody answered may be everywhere; equal sets that cannot be told
- * apart are the older one; a set that others published may be older than any other, and newer;
+ * apart are the older one; a set that others published may be older than any other, and newer,
+ * and so may one that comes back to a server that had left it;
  * before the first look there was an unknown set with the TTL that the policy assumes; sets that
  * are too many to keep become one unknown set that fits no key.
  *
@@ -48,8 +49,9 @@ struct roll_edition {
 	bool unknown;   /* fits no key; `set` is empty */
 	uint32_t ttl_s; /* of an empty set: the negative TTL */
 	struct roll_set set;
-	usec_t superseded[ROLL_OWNERS_MAX]; /* first sight of a newer one; USEC_NEVER */
-	usec_t off[ROLL_PLACES_MAX];        /* seen to be gone; USEC_NEVER; ROLL_NOT_THERE */
+	/* The first sight of a newer one, or the last of itself after that; USEC_NEVER. */
+	usec_t superseded[ROLL_OWNERS_MAX];
+	usec_t off[ROLL_PLACES_MAX]; /* seen to be gone; USEC_NEVER; ROLL_NOT_THERE */
 };
 
 struct roll_place {
@@ -105,6 +107,12 @@ void roll_held_fail(struct roll_held *h, size_t place);
  * called.
  */
 uint32_t roll_held_publish(struct roll_held *h, usec_t now, const struct roll_set *set);
+
+/*
+ * The TTL to publish the set with: the policy's, or a second less for each equal set that may still
+ * be about, so that they can be told apart. The empty set has none.
+ */
+uint32_t roll_held_ttl(const struct roll_held *h, const struct roll_set *set);
 
 /* The edition that was published last; NULL only while no place is known. */
 const struct roll_edition *roll_held_newest(const struct roll_held *h);

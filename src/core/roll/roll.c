@@ -305,7 +305,8 @@ static bool wants_publish(const struct roll *r, const struct roll_set *set)
 		if (r->held.places[p].used && r->held.places[p].gone_at == USEC_NEVER &&
 		    newest->off[p] == ROLL_NOT_THERE && !ROLL_WITHOUT(UNANSWERED))
 			return true;
-	return newest->ttl_s > r->held.policy.ttl_max_s;
+	return newest->ttl_s > r->held.policy.ttl_max_s &&
+	       newest->ttl_s > r->held.policy.ttl_s + ROLL_EDITIONS_MAX;
 }
 
 uint32_t roll_publish(struct roll *r)
@@ -493,10 +494,11 @@ void roll_report(const struct roll *r, struct roll_report *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->place = ret->address = -1;
 	ret->set = wanted_set(r);
-	ret->ttl_s = r->held.policy.ttl_s;
+	ret->ttl_s = roll_held_newest(&r->held) == NULL ? 0 : roll_held_newest(&r->held)->ttl_s;
 	ret->bundle = r->current.id;
 	facts(r, ret);
 	if (wants_publish(r, &ret->set)) {
+		ret->ttl_s = roll_held_ttl(&r->held, &ret->set);
 		if (may_publish(r, &ret->set, &ret->address)) {
 			ret->step = ROLL_STEP_PUBLISH;
 			why(ret, "the set in DNS is not the one that is wanted");

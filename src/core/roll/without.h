@@ -17,6 +17,7 @@
 	X(EVERY_SERVER, "every server: one that has it speaks for all")                            \
 	X(UNANSWERED, "a publish nobody has seen yet")                                             \
 	X(EQUAL_SETS, "the doubt which of two equal sets is seen")                                 \
+	X(DOUBT, "the doubt whether an old set lags or is new")                                    \
 	X(OUTSIDE, "a set that others published")                                                  \
 	X(HISTORY, "what was published before the first look")                                     \
 	X(SIGNATURE, "the signatures of a server out of reach")                                    \
