@@ -113,8 +113,9 @@ static struct receive_domain domain_read(const struct js *j)
 {
 	struct receive_domain d = {
 		.name = js_text(js_get(j, "name")),
-		.verify = js_bool(js_get(j, "verify"), false) ? RECEIVE_VERIFY_RECIPIENTS
-							      : RECEIVE_VERIFY_NONE,
+		.verify = js_bool(js_get(j, "data"), false)     ? RECEIVE_VERIFY_DATA
+			  : js_bool(js_get(j, "verify"), false) ? RECEIVE_VERIFY_RECIPIENTS
+								: RECEIVE_VERIFY_NONE,
 	};
 	const char *list = js_text(js_get(j, "recipients"));
 	const struct js *behind = js_get(j, "behind");
@@ -154,6 +155,7 @@ static void limits_read(struct receive_limits *l, const struct js *j)
 	NUMBER(data_timeout);
 	NUMBER(handshake_timeout);
 	NUMBER(mail_timeout);
+	NUMBER(verdict_timeout);
 	NUMBER(crowded_timeout);
 	NUMBER(greet_delay);
 	NUMBER(memory);
@@ -409,6 +411,14 @@ static void on_stopped(void *arg)
 	io_loop_stop(loop);
 }
 
+static void say_bool(bool value)
+{
+	struct js *j = js_object();
+
+	js_set_bool(j, "is", value);
+	say(j);
+}
+
 static void command(const char *line)
 {
 	if (strcmp(line, "stats") == 0) {
@@ -425,6 +435,14 @@ static void command(const char *line)
 		receive_set_rules(receive, rules);
 		listen_all(rules, ports);
 		say(ports);
+	} else if (strncmp(line, "refused ", 8) == 0) { /* the ID of a message */
+		struct smtp_server_verdict v = {577, {5, 6, 7}, "not this one"};
+
+		say_bool(receive_refused(receive, line + 8, &v));
+	} else if (strncmp(line, "attempted ", 10) == 0) {
+		receive_attempted(receive, line + 10, true);
+	} else if (strncmp(line, "lost ", 5) == 0) {
+		receive_attempted(receive, line + 5, false);
 	} else if (strcmp(line, "stop") == 0) {
 		receive_stop(receive, on_stopped, NULL);
 	} else {

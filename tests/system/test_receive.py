@@ -400,6 +400,106 @@ def test_verify_goes_over_tls(tmp_path: Path) -> None:
                        if "RCPT" in c or "MAIL" in c), commands
 
 
+def waits(r: Receiver, c: Client, *to: bytes) -> str:
+    """A message whose client waits; its ID."""
+    assert c.envelope(*to or (b"x@example.org",))[-1] == 250
+    assert c.code(b"DATA") == 354
+    before = len(r.events("received"))
+    c.raw(b"x\r\n.\r\n")
+    assert wait_until(lambda: len(r.events("received")) > before)
+    return re.findall(r" id=(\S+)", r.events("received")[-1])[0]
+
+
+def silent(c: Client) -> bool:
+    c.socket.settimeout(0.3)
+    try:
+        return not c.reply()
+    except TimeoutError:
+        return True
+    finally:
+        c.socket.settimeout(10)
+
+
+DATA = [{"name": "also.example"}, {"name": "data.example", "data": True},
+        {"name": "example.org", "data": True}]
+
+
+def test_data(tmp_path: Path) -> None:
+    """No 250 before the attempt, no refusal before its record; then what the server said."""
+    with Receiver(tmp_path, domains=DATA) as r, r.connect() as c:
+        message = waits(r, c)
+        assert r.queue()[0]["id"] == message and silent(c)
+        assert r.ask("refused 0123456789abcdefghij") == {"is": False}
+        assert r.ask(f"refused {message}") == {"is": True} and silent(c)
+        # Its record was another's: all is open again.
+        r.send(f"lost {message}")
+        assert silent(c) and r.ask(f"refused {message}") == {"is": True}
+        r.send(f"attempted {message}")
+        assert c.reply() == b"577 5.6.7 not this one"
+        assert r.ask(f"refused {message}") == {"is": False}  # nobody waits: there is a notice
+        assert r.stats()["refused"] == {"behind": 1}
+        message = waits(r, c)
+        r.send(f"attempted {message}")
+        assert c.reply() == b"250 2.0.0 queued as %s" % message.encode()
+        message = waits(r, c)
+        r.send("stats"), r.answer()
+        r.send("attempted 0123456789abcdefghij")
+        assert silent(c)
+
+
+def test_data_in_time(tmp_path: Path) -> None:
+    """250 when time is up, but not once a refusal took the place of the notice."""
+    with Receiver(tmp_path, domains=DATA, limits={"verdict_timeout": 2000000}) as r:
+        with r.connect() as c, r.connect() as other, r.connect() as third:
+            began, message = time.monotonic(), waits(r, c)
+            refused, lost = waits(r, other), waits(r, third)
+            assert r.ask(f"refused {refused}") == {"is": True}
+            assert r.ask(f"refused {lost}") == {"is": True}
+            r.send(f"lost {lost}")
+            assert c.reply().startswith(b"250") and 1.9 < time.monotonic() - began < 6
+            assert r.ask(f"refused {message}") == {"is": False}
+            assert third.reply().startswith(b"250")  # another has it in the queue
+            assert silent(other)
+            time.sleep(2)
+            r.send(f"attempted {refused}")
+            assert other.reply().startswith(b"577")
+
+
+def test_data_recipients_of_one_domain(tmp_path: Path) -> None:
+    """Each such message has one fate; others are as they were. Nobody waits in vain on a reload."""
+    with Receiver(tmp_path, domains=DATA) as r, r.connect() as c:
+        assert c.envelope(b"a@example.org", b"b@data.example", b"b@example.org", b"a@also.example",
+                          b"postmaster") == [250, 250, 250, 452, 250, 452, 250]
+        assert c(b"RCPT TO:<c@also.example>").startswith(b"452 4.5.3")
+        assert c.code(b"RSET") == 250
+        assert c.envelope(b"a@also.example", b"b@data.example")[2:] == [250, 452]
+        assert c.code(b"DATA") == 354 and c.code(b"x\r\n.") == 250  # does not wait
+
+
+def test_data_and_the_end(tmp_path: Path) -> None:
+    """A stop tells those who wait that the queue has it; none is told so whose message was refused."""
+    with Receiver(tmp_path, domains=DATA) as r, r.connect() as c, r.connect() as gone:
+        waits(r, c)
+        message = waits(r, gone)
+        gone.socket.close()
+        assert r.ask(f"refused {message}") == {"is": True}  # not seen yet; it had no answer
+        r.send(f"attempted {message}")
+        with r.connect() as last:
+            refused = waits(r, last)
+            assert r.ask(f"refused {refused}") == {"is": True}
+            r.send("stop")
+            assert c.reply().startswith(b"250") and c.reply().startswith(b"421")
+            assert silent(last)
+            r.send(f"attempted {refused}")
+            assert last.reply().startswith(b"577")
+    # And cut down while some wait.
+    where = tmp_path / "again"
+    where.mkdir()
+    with Receiver(where, domains=DATA) as r, r.connect() as c, r.connect() as other:
+        waits(r, c)
+        r.ask(f"refused {waits(r, other)}")
+
+
 def test_client_that_goes_while_it_is_asked(tmp_path: Path) -> None:
     with Receiver(tmp_path, domains=asks()) as r:
         server = behind(tmp_path, hang_at="RCPT")

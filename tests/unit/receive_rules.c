@@ -53,6 +53,9 @@ static struct receive_listener listeners[LISTENERS] = {
 	[BY_PASSWORD] = {.kind = RECEIVE_RELAY},
 };
 static struct receive_domain domains[] = {
+	{.name = "data.example",
+	 .verify = RECEIVE_VERIFY_DATA,
+	 .behind = {.name = "192.0.2.7", .port = 25}},
 	{.name = "example.org", .verify = RECEIVE_VERIFY_RECIPIENTS}, /* nobody to ask */
 	{.name = "listed.example",
 	 .verify = RECEIVE_VERIFY_RECIPIENTS,
@@ -73,7 +76,7 @@ static struct receive_rules rules = {
 static int set_up(void **state)
 {
 	(void)state;
-	domains[1].recipients = list_of("# who is there\n\nanna@listed.example\r\n  Bert \n"
+	domains[2].recipients = list_of("# who is there\n\nanna@listed.example\r\n  Bert \n"
 					"\"with space\"\nroute%d@listed.example\n"
 					"other@elsewhere.example\n",
 					"listed.example");
@@ -85,7 +88,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	receive_list_free((struct receive_list *)domains[1].recipients);
+	receive_list_free((struct receive_list *)domains[2].recipients);
 	receive_passwords_free((struct receive_passwords *)listeners[BY_PASSWORD].passwords);
 	return 0;
 }
@@ -258,13 +261,14 @@ static void what_is_stored(void **state)
 {
 	static const struct {
 		const char *path, *stored, *hop;
-		bool verify;
+		bool verify, await;
 	} rows[] = {
 		{"<User@Example.ORG.>", "User@example.org", "example.org", false},
 		{"<postmaster>", "Hostmaster@example.org", "example.org", false},
 		{"<user@bücher.example>", "user@xn--bcher-kva.example", "xn--bcher-kva.example",
 		 true},
 		{"<anna@listed.example>", "anna@listed.example", "listed.example", false},
+		{"<anna@data.example>", "anna@data.example", "data.example", true, true},
 	};
 	struct arena a = {0};
 	struct receive_recipient to;
@@ -275,7 +279,14 @@ static void what_is_stored(void **state)
 		assert_string_equal(to.path, rows[i].stored);
 		assert_string_equal(to.hop, rows[i].hop);
 		assert_int_equal(to.verify, rows[i].verify);
+		assert_int_equal(to.await, rows[i].await);
 	}
+	/* A relay's client does not wait. */
+	assert_int_equal(judge(&listeners[BY_NETWORK],
+			       &(struct receive_client){{4, {192, 0, 2, 1}}}, "<anna@data.example>",
+			       &a, &to),
+			 0);
+	assert_false(to.await);
 	assert_int_equal(judge(&listeners[BY_NETWORK],
 			       &(struct receive_client){{4, {192, 0, 2, 1}}},
 			       "<x%y@[IPv6:2001:DB8:0::7]>", &a, &to),

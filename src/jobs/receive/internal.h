@@ -80,7 +80,7 @@ struct receive {
 	struct receive_socket *sockets;
 	struct receive_session *sessions;
 	size_t n_sessions;
-	struct receive_mail *storing; /* handed to the store, not answered */
+	struct receive_mail *storing; /* handed to the store, their clients not answered */
 	struct receive_clients *clients;
 	struct password_checker *passwords;
 	struct receive_verifier *verifier;
@@ -137,6 +137,8 @@ void receive_mail_rcpt(struct receive_session *s, const struct smtp_server_rcpt 
 struct smtp_server_verdict receive_mail_body(struct receive_session *s);
 void receive_mail_data(struct receive_session *s, struct span data);
 void receive_mail_store(struct receive_session *s);
+/* 250, if it waits for the server behind and that has said nothing until `now`. */
+void receive_mail_wait_no_more(struct receive_session *s, usec_t now);
 void receive_mail_drop(struct receive_session *s);
 /* Everything that the store has not answered is forgotten; the store goes on with it. */
 void receive_mail_forget_all(struct receive *r);

@@ -19,6 +19,11 @@ struct receive_mail {
 	struct mail_hops hops; /* Received fields that go by */
 	uint64_t octets, ticket;
 	enum receive_kind kind;
+	/* verify: data */
+	bool await;                         /* of its recipients */
+	bool waiting;                       /* stored; the server behind is being heard */
+	struct smtp_server_verdict refusal; /* what it said; `code` 0: nothing yet */
+	usec_t due;                         /* when it is waited for no more */
 	char session_id[STORE_ID_LEN + 1];
 	char client[48];
 };
@@ -64,6 +69,13 @@ static void mail_free(struct receive_mail *m)
 	free(m);
 }
 
+static void unlink_storing(struct receive_mail *m)
+{
+	*m->at = m->next;
+	if (m->next != NULL)
+		m->next->at = m->at;
+}
+
 /* Gives up what is not in the store's hands. */
 void receive_mail_drop(struct receive_session *s)
 {
@@ -75,10 +87,13 @@ void receive_mail_drop(struct receive_session *s)
 	s->blocked = false;
 	if (m == NULL)
 		return;
-	if (m->ticket != 0)
+	if (m->ticket != 0) {
 		m->session = NULL; /* it will be stored, and nobody hears of it */
-	else
-		mail_free(m);
+		return;
+	}
+	if (m->waiting)
+		unlink_storing(m);
+	mail_free(m);
 }
 
 /* --- envelope --------------------------------------------------------------------------------- */
@@ -146,6 +161,7 @@ static void add_recipient(struct receive_mail *m, const struct receive_recipient
 		.notify = notify,
 		.orcpt = arena_keep(&m->arena, orcpt),
 	};
+	m->await = m->await || to->await;
 	charge(m);
 }
 
@@ -161,6 +177,21 @@ static void refuse_recipient(struct receive_session *s, const char *path,
 			     const struct smtp_server_verdict *v)
 {
 	receive_session_log(s, refusal_of(v), "RCPT", path, v);
+}
+
+/*
+ * A message that waits for a word of the server behind has one fate, so its recipients have one
+ * domain. Senders come again with the others (RFC 5321 section 4.5.3.1.10); most send each domain's
+ * mail apart anyway.
+ */
+static struct smtp_server_verdict may_join(const struct receive_mail *m,
+					   const struct receive_recipient *to)
+{
+	if (m->message.n_recipients > 0 && (m->await || to->await) &&
+	    strcmp(m->recipients[0].hop, to->hop) != 0)
+		return (struct smtp_server_verdict){
+			452, {4, 5, 3}, "recipients of one domain at a time, please"};
+	return yes;
 }
 
 /* The server behind has spoken. */
@@ -186,6 +217,8 @@ void receive_mail_rcpt(struct receive_session *s, const struct smtp_server_rcpt 
 	if (!is_crammed(s))
 		v = receive_rules_rcpt(s->snapshot->rules, s->listener, &s->client, &r->to,
 				       &m->arena, &to);
+	if (v.code == 0)
+		v = may_join(m, &to);
 	if (v.code == 0 && to.verify && s->receive->env.tls != NULL) {
 		s->verifying = to;
 		s->verifying_notify = r->notify;
@@ -199,6 +232,7 @@ void receive_mail_rcpt(struct receive_session *s, const struct smtp_server_rcpt 
 		add_recipient(m, &to, r->notify, r->orcpt);
 	else
 		refuse_recipient(s, r->to.path, &v);
+	charge(m);
 	smtp_server_answer(s->smtp, &v);
 }
 
@@ -308,41 +342,22 @@ static void count(struct receive_mail *m, enum receive_kind kind)
 	stats->octets += m->octets;
 }
 
-static void unlink_storing(struct receive_mail *m)
+/* The last word on a message that is in the store. */
+static void say(struct receive_mail *m, const struct smtp_server_verdict *refusal)
 {
-	*m->at = m->next;
-	if (m->next != NULL)
-		m->next->at = m->at;
-}
-
-static void on_stored(void *arg, int result)
-{
-	struct receive_mail *m = arg;
 	struct receive *r = m->receive;
 	struct receive_session *s = m->session;
 	struct smtp_server_verdict v = {.text = NULL};
 	char text[64];
 
 	unlink_storing(m);
-	m->ticket = 0;
-	if (result >= 0) {
-		IO_LOG(IO_LOG_INFO, m->session_id, "received", {"id", m->message.id.text},
-		       {"client", m->client}, {"from", m->message.from},
-		       {"to", m->recipients[0].path},
-		       {"recipients", IO_LOG_NUMBER(m->message.n_recipients)},
-		       {"size", IO_LOG_NUMBER(m->octets)}, {"origin", m->message.origin});
-		count(m, m->kind);
-		snprintf(text, sizeof(text), "queued as %s", m->message.id.text);
-		v.text = text;
-		r->env.stored(r->env.arg);
-	} else {
-		v = verdict_of(result);
-		if (s != NULL)
-			receive_session_log(s, RECEIVE_REFUSED_FULL, "DATA", m->message.from, &v);
-	}
 	if (s != NULL) {
 		s->mail = NULL;
-		if (result >= 0) {
+		if (refusal != NULL) {
+			v = *refusal;
+		} else {
+			snprintf(text, sizeof(text), "queued as %s", m->message.id.text);
+			v.text = text;
 			s->messages++;
 			s->mail_due = usec_add(io_now(r->env.loop),
 					       s->snapshot->rules->limits.mail_timeout);
@@ -351,6 +366,88 @@ static void on_stored(void *arg, int result)
 	}
 	mail_free(m);
 	receive_look_for_end(r);
+}
+
+static void not_stored(struct receive_mail *m, int result)
+{
+	struct smtp_server_verdict v = verdict_of(result);
+
+	if (m->session != NULL)
+		receive_session_log(m->session, RECEIVE_REFUSED_FULL, "DATA", m->message.from, &v);
+	say(m, &v);
+}
+
+static void on_stored(void *arg, int result)
+{
+	struct receive_mail *m = arg;
+	struct receive *r = m->receive;
+
+	m->ticket = 0;
+	if (result < 0) {
+		not_stored(m, result);
+		return;
+	}
+	IO_LOG(IO_LOG_INFO, m->session_id, "received", {"id", m->message.id.text},
+	       {"client", m->client}, {"from", m->message.from}, {"to", m->recipients[0].path},
+	       {"recipients", IO_LOG_NUMBER(m->message.n_recipients)},
+	       {"size", IO_LOG_NUMBER(m->octets)}, {"origin", m->message.origin});
+	count(m, m->kind);
+	r->env.stored(r->env.arg);
+	m->waiting = m->await && m->session != NULL && r->stop_at == 0;
+	if (m->waiting)
+		m->due = usec_add(io_now(r->env.loop),
+				  m->session->snapshot->rules->limits.verdict_timeout);
+	else
+		say(m, NULL);
+}
+
+/* --- what the server behind says of it -------------------------------------------------------- */
+
+/* As many as there are sessions, at most. */
+static struct receive_mail *find_waiting(struct receive *r, const char *id)
+{
+	struct receive_mail *m = r->storing;
+
+	while (m != NULL && !(m->waiting && strcmp(m->message.id.text, id) == 0))
+		m = m->next;
+	return m;
+}
+
+bool receive_refused(struct receive *r, const char *id, const struct smtp_server_verdict *v)
+{
+	struct receive_mail *m = find_waiting(r, id);
+
+	require(v->code >= 500);
+	if (m == NULL)
+		return false;
+	m->refusal = *v;
+	m->refusal.text = arena_keep(&m->arena, v->text);
+	return true;
+}
+
+void receive_attempted(struct receive *r, const char *id, bool recorded)
+{
+	struct receive_mail *m = find_waiting(r, id);
+
+	if (m == NULL)
+		return;
+	if (!recorded) { /* it is still in the queue */
+		m->refusal.code = 0;
+		return;
+	}
+	if (m->refusal.code != 0)
+		receive_session_log(m->session, RECEIVE_REFUSED_BEHIND, "DATA", m->message.from,
+				    &m->refusal);
+	say(m, m->refusal.code != 0 ? &m->refusal : NULL);
+}
+
+void receive_mail_wait_no_more(struct receive_session *s, usec_t now)
+{
+	struct receive_mail *m = s->mail;
+
+	/* What was refused gets no notice any more: only the client can be told. */
+	if (m != NULL && m->waiting && m->refusal.code == 0 && now >= m->due)
+		say(m, NULL);
 }
 
 void receive_mail_store(struct receive_session *s)
@@ -374,7 +471,8 @@ void receive_mail_forget_all(struct receive *r)
 		struct receive_mail *m = r->storing;
 
 		unlink_storing(m);
-		store_forget(r->env.store, m->ticket);
+		if (m->ticket != 0)
+			store_forget(r->env.store, m->ticket);
 		mail_free(m);
 	}
 }

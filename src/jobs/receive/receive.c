@@ -113,6 +113,7 @@ const char *receive_refusal_to_string(enum receive_refusal r)
 		[RECEIVE_REFUSED_MESSAGE] = "message",
 		[RECEIVE_REFUSED_TIMEOUT] = "timeout",
 		[RECEIVE_REFUSED_PROTOCOL] = "protocol",
+		[RECEIVE_REFUSED_BEHIND] = "behind",
 	};
 
 	require((size_t)r < ARRAY_SIZE(names) && names[r] != NULL);

@@ -11,6 +11,9 @@
  *  - 250 after a message is said only after store_enqueue() said that it is on the disk. An error
  *    there is a 4xx, though the message may be there after a crash: the client tries again, and a
  *    second copy is better than none.
+ *  - `verify: data` (docs/decisions/0070): the 250 waits, beyond that, for the first attempt to
+ *    deliver, limits.verdict_timeout at most. A refusal is said only when the queue has recorded
+ *it.
  *  - A session keeps the rules under which it began. Old rules are handed back
  *    (`env.rules_unused`) when the last of their sessions has ended.
  *  - Memory: a session that waits for a command holds no buffer for input and no timer: one timer
@@ -80,6 +83,18 @@ void receive_accept(struct receive *r, size_t listener, int fd, const char *peer
 void receive_set_rules(struct receive *r, const struct receive_rules *rules);
 bool receive_has_socket(const struct receive *r, const char *listener_name);
 
+/*
+ * The first attempt at message `id` ended in a refusal for all of its recipients, which is not
+ * recorded yet. True: its client waits and will get `v` (copied) instead of a notice. From then on
+ * no 250 is said for it.
+ */
+bool receive_refused(struct receive *r, const char *id, const struct smtp_server_verdict *v);
+/*
+ * What an attempt did is on the disk: a client that waits gets its answer. `recorded` false: it is
+ * not, and what was refused is not.
+ */
+void receive_attempted(struct receive *r, const char *id, bool recorded);
+
 /* It is there now, or (NULL) will be freed: what is asked of it is answered "not now". */
 void receive_set_resolver(struct receive *r, struct dns_resolver *resolver);
 
@@ -106,6 +121,7 @@ enum receive_refusal {
 	RECEIVE_REFUSED_MESSAGE, /* by the machine: size, line ends */
 	RECEIVE_REFUSED_TIMEOUT,
 	RECEIVE_REFUSED_PROTOCOL, /* smuggling, not SMTP, too many errors */
+	RECEIVE_REFUSED_BEHIND,   /* the message, by the server behind */
 	RECEIVE_REFUSALS,
 };
 const char *receive_refusal_to_string(enum receive_refusal r);

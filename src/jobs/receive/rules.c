@@ -131,24 +131,37 @@ static struct smtp_server_verdict own_domain(const struct receive_domain *d, boo
 	if (d->recipients != NULL && !receive_list_has(d->recipients, local) &&
 	    !is_postmaster(local))
 		return (struct smtp_server_verdict){550, {5, 1, 1}, "no such recipient"};
-	*ret_verify = d->verify == RECEIVE_VERIFY_RECIPIENTS && d->recipients == NULL &&
-		      d->behind.name != NULL;
+	*ret_verify =
+		d->verify != RECEIVE_VERIFY_NONE && d->recipients == NULL && d->behind.name != NULL;
 	return yes;
 }
 
+/*
+ * A relay's client is known: it gets notices. And one that writes to several domains at once would
+ * be sent away with the second.
+ */
+static bool is_awaited(const struct receive_listener *l, const struct receive_domain *d)
+{
+	return l->kind == RECEIVE_MX && d != NULL && d->verify == RECEIVE_VERIFY_DATA;
+}
+
 /* RFC 5321 section 4.5.1: "postmaster" alone. Its domain is what stands behind the last '@'. */
-static struct smtp_server_verdict to_postmaster(const struct receive_rules *r, struct arena *a,
+static struct smtp_server_verdict to_postmaster(const struct receive_rules *r,
+						const struct receive_listener *l, struct arena *a,
 						struct receive_recipient *ret)
 {
+	const struct receive_domain *d;
 	struct mail_address address;
 	struct err e;
 
 	if (r->postmaster == NULL ||
 	    mail_address_parse(a, span_text(r->postmaster), &address, &e) < 0)
 		return (struct smtp_server_verdict){550, {5, 1, 1}, "no postmaster is configured"};
+	d = receive_rules_domain(r, address.domain.text);
 	*ret = (struct receive_recipient){.path = address.path,
 					  .hop = address.domain.text,
-					  .domain = receive_rules_domain(r, address.domain.text)};
+					  .domain = d,
+					  .await = is_awaited(l, d)};
 	return yes;
 }
 
@@ -166,7 +179,7 @@ struct smtp_server_verdict receive_rules_rcpt(const struct receive_rules *r,
 	if (l->kind == RECEIVE_RELAY && !trusted)
 		return denied;
 	if (to->domain.text == NULL)
-		return to_postmaster(r, a, ret);
+		return to_postmaster(r, l, a, ret);
 	if (to->domain.kind == MAIL_DOMAIN_NAME)
 		d = receive_rules_domain(r, to->domain.text);
 	if (d == NULL && l->kind == RECEIVE_MX)
@@ -177,7 +190,8 @@ struct smtp_server_verdict receive_rules_rcpt(const struct receive_rules *r,
 		*ret = (struct receive_recipient){.path = arena_strdup(a, to->path),
 						  .hop = arena_strdup(a, to->domain.text),
 						  .domain = d,
-						  .verify = verify};
+						  .verify = verify,
+						  .await = is_awaited(l, d)};
 	return v;
 }
 
@@ -196,6 +210,7 @@ struct receive_limits receive_limits_defaults(void)
 		.data_timeout = usec_seconds(180),
 		.handshake_timeout = usec_seconds(60),
 		.mail_timeout = usec_seconds(3600),
+		.verdict_timeout = usec_seconds(60),
 		.crowded_timeout = usec_seconds(10), /* as Postfix's smtpd_timeout under stress */
 		.memory = 512u << 20,
 		.data_rate = 500, /* as Postfix's smtpd_min_data_rate */

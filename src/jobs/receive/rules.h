@@ -73,6 +73,7 @@ struct receive_listener {
 enum receive_verify {
 	RECEIVE_VERIFY_NONE,
 	RECEIVE_VERIFY_RECIPIENTS, /* the server behind is asked */
+	RECEIVE_VERIFY_DATA,       /* and its word on the message is awaited */
 };
 
 enum receive_behind_tls {
@@ -95,7 +96,7 @@ struct receive_behind {
 struct receive_domain {
 	const char *name;                      /* lower case, A-labels */
 	const struct receive_list *recipients; /* NULL: no list */
-	enum receive_verify verify;            /* where there is no list */
+	enum receive_verify verify;            /* recipients: where there is no list */
 	struct receive_behind behind;
 };
 
@@ -114,6 +115,7 @@ struct receive_limits {
 	usec_t data_timeout;               /* the next block of a message, section 4.5.3.2.5 */
 	usec_t handshake_timeout;          /* TLS, and a PROXY header */
 	usec_t mail_timeout;               /* without a message taken */
+	usec_t verdict_timeout;            /* of the server behind on a message; then 250 */
 	usec_t crowded_timeout; /* mx: instead of command_timeout when 4/5 of `connections` are open
 				 */
 	usec_t greet_delay;     /* mx: before the banner, to catch early talkers; 0: none */
@@ -168,6 +170,7 @@ struct receive_recipient {
 	const char *hop;                     /* its domain: "example.org", "[192.0.2.1]" */
 	const struct receive_domain *domain; /* NULL: not the gateway's */
 	bool verify; /* it is for the server behind to say whether it exists */
+	bool await;  /* mx: the client waits for the word of the server behind on the message */
 };
 
 /* On RCPT. `code` 0: yes (unless it is to be verified first), and `ret` is filled. */

@@ -697,6 +697,8 @@ void receive_session_tick(struct receive_session *s, usec_t now)
 		turn(s);
 	} else if (now >= s->deadline || trickles(s, now) || takes_room(s, now)) {
 		timed_out(s);
+	} else {
+		receive_mail_wait_no_more(s, now);
 	}
 }
 
@@ -711,7 +713,8 @@ void receive_session_finish(struct receive_session *s)
 		receive_session_close(s, "closing down");
 		break;
 	case RECEIVE_OPEN:
-		if (smtp_server_in_transaction(s->smtp) ||
+		receive_mail_wait_no_more(s, USEC_NEVER);
+		if (s->state != RECEIVE_OPEN || smtp_server_in_transaction(s->smtp) ||
 		    smtp_server_phase(s->smtp) == SMTP_SERVER_PHASE_CLOSED ||
 		    smtp_server_phase(s->smtp) == SMTP_SERVER_PHASE_VERDICT)
 			break;
