@@ -122,7 +122,11 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
 
 static void need_queue(struct drive *d)
 {
-	struct send_queue_env env = {d->loop, d->store, d->resolver, d->tls, d->lease};
+	struct send_queue_env env = {.loop = d->loop,
+				     .store = d->store,
+				     .resolver = d->resolver,
+				     .tls = d->tls,
+				     .lease = d->lease};
 
 	if (d->queue == NULL)
 		d->queue = send_queue_new(&env, &d->settings);

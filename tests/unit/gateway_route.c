@@ -122,12 +122,58 @@ static void the_rest_goes_by_mx_or_to_the_smart_host(void **state)
 	assert_string_equal(r.name, "relay.test");
 }
 
+/* What a client hears when the server behind refuses its message. */
+static void a_refusal_is_passed_on(void **state)
+{
+	static const struct {
+		const char *status, *reply, *detail;
+		unsigned code;
+		struct smtp_status expected;
+		const char *text;
+	} rows[] = {
+		{"5.7.1",
+		 "550 5.7.1 no such thing; see there",
+		 "d",
+		 550,
+		 {5, 7, 1},
+		 "no such thing; see there"},
+		{"5.0.0", "552 too much", "d", 552, {5, 0, 0}, "too much"},
+		{"5.3.4", "552", "d", 552, {5, 3, 4}, ""},
+		{"5.6.0", "599  5.6.0", "d", 599, {5, 6, 0}, ""},
+		{"5.7.1", "550 5.7.1x is no status", "d", 550, {5, 7, 1}, "5.7.1x is no status"},
+		{"5.6.7", NULL, "needs SMTPUTF8", 554, {5, 6, 7}, "needs SMTPUTF8"},
+		/* Never a 4yz, 2yz or nonsense. */
+		{"4.4.7", "450 4.4.7 later", "over", 554, {5, 0, 0}, "over"},
+		{"2.0.0", "250 yes", "d", 554, {5, 0, 0}, "d"},
+		{NULL, "5501 x", NULL, 554, {5, 0, 0}, NULL},
+		{NULL, "", "d", 554, {5, 0, 0}, "d"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct store_outcome o = {.state = STORE_FAILED,
+					  .status = rows[i].status,
+					  .reply = rows[i].reply,
+					  .detail = rows[i].detail};
+		struct smtp_server_verdict v;
+
+		gateway_refusal(&o, &v);
+		assert_int_equal(v.code, rows[i].code);
+		assert_memory_equal(&v.status, &rows[i].expected, sizeof(v.status));
+		if (rows[i].text == NULL)
+			assert_null(v.text);
+		else
+			assert_string_equal(v.text, rows[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_domains_go_behind),
 		cmocka_unit_test(an_exception_ends_by_itself),
 		cmocka_unit_test(the_rest_goes_by_mx_or_to_the_smart_host),
+		cmocka_unit_test(a_refusal_is_passed_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,17 @@ struct send_queue_env {
 	struct dns_resolver *resolver;
 	struct tls_context *tls;
 	usec_t lease; /* of what is in hand, renewed in time; 0: a quarter of an hour */
+	/*
+	 * For a client that waits for the fate of its message (docs/decisions/0070). Both or none.
+	 * `refused`: every recipient of this parcel has failed at its first attempt. True: the
+	 * client will hear it in place of a notice, which is not made then. May come twice.
+	 * `attempted`: what became of an attempt is on the disk; `recorded` false: the parcel is
+	 * another's, and nothing was recorded.
+	 */
+	bool (*refused)(void *arg, const struct store_parcel *p, const struct store_outcome *list,
+			size_t n);
+	void (*attempted)(void *arg, const struct store_parcel *p, bool recorded);
+	void *arg;
 };
 
 enum send_route_kind {

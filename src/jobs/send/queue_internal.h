@@ -141,6 +141,7 @@ struct send_parcel {
 	struct send_notice *notice; /* being made, or made */
 	bool with_notice;
 	bool unrecorded;        /* the store has refused to record it */
+	bool passed_on;         /* its client hears of the failure: no notice */
 	struct io_timer *again; /* the record, after an error of the store */
 	uint64_t recording;     /* ticket, or 0 */
 };

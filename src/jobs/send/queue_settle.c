@@ -140,11 +140,13 @@ static void on_again(void *arg)
 	record(arg);
 }
 
-static void done(struct send_parcel *p)
+static void done(struct send_parcel *p, bool recorded)
 {
 	struct send_queue *q = p->queue;
 	struct send_lane *l = p->lane;
 
+	if (q->env.attempted != NULL)
+		q->env.attempted(q->env.arg, &p->stored, recorded);
 	l->n_settling--;
 	send_parcel_free(p);
 	send_lane_feed(l);
@@ -174,7 +176,7 @@ static void on_recorded(void *arg, int result)
 		tell(p);
 		if (p->with_notice)
 			send_queue_wake(p->queue);
-		done(p);
+		done(p, true);
 	} else if (result != -ESTALE) {
 		try_later(p, result);
 	} else if (p->stored.fence != p->completion.fence) {
@@ -184,7 +186,7 @@ static void on_recorded(void *arg, int result)
 		p->queue->stats.leases_lost++;
 		IO_LOG(IO_LOG_WARNING, p->stored.message.id.text, "lease_lost",
 		       {"hop", p->lane->hop});
-		done(p);
+		done(p, false);
 	}
 }
 
@@ -223,6 +225,20 @@ static const struct send_notice_fact *notice_facts(struct send_parcel *p)
 	return list;
 }
 
+/* Whether the client that brought it still waits, and hears that all of it has failed. */
+static bool pass_on(struct send_parcel *p)
+{
+	const struct send_queue_env *env = &p->queue->env;
+
+	if (env->refused == NULL || p->stored.attempts > 0 ||
+	    p->completion.n_outcomes < p->stored.message.n_recipients)
+		return false;
+	for (size_t i = 0; i < p->completion.n_outcomes; i++)
+		if (p->outcomes[i].state != STORE_FAILED)
+			return false;
+	return env->refused(env->arg, &p->stored, p->outcomes, p->completion.n_outcomes);
+}
+
 /* With the notice that is due, or without; from the start each time, for a body is gone once it
  * was handed over. */
 static void record(struct send_parcel *p)
@@ -243,7 +259,10 @@ static void record(struct send_parcel *p)
 					.retry_until = p->retry_until};
 
 	p->notice = send_notice_free(p->notice);
-	p->notice = send_notice_new(&env, &a, on_notice, p);
+	/* Once passed on it stays so: the client may have gone meanwhile, and comes again. */
+	p->passed_on = p->passed_on || pass_on(p);
+	if (!p->passed_on)
+		p->notice = send_notice_new(&env, &a, on_notice, p);
 	if (p->notice == NULL)
 		complete(p, NULL, NULL);
 }

@@ -91,9 +91,9 @@ static const struct config_key domain_keys[] = {
 	{"verify", CONFIG_TYPE_WORD, .offset = AT(verify), .words = verify,
 	 .standard = "recipients", .help = "what is asked of the server behind before a reply",
 	 .more = "recipients: whether the recipient exists, unless the list says it; the answer is "
-		 "kept for a while. data: its verdict on the message too, so that a refusal is "
-		 "told "
-		 "to the sender in the session and no bounce is ever made. none: nothing."},
+		 "kept for a while. data: its verdict on the message too, for a minute at most, "
+		 "so that a refusal is told to the sender in the session and no bounce is made; "
+		 "a message then has recipients of one domain. none: nothing."},
 };
 #undef AT
 

@@ -38,10 +38,31 @@ const char *gateway_health_word(const struct gateway *g)
 	return g->checked ? word(g->health) : "unknown";
 }
 
+/* Of a delivery, for the client that waits for it. */
+static bool refused(void *arg, const char *id, const struct smtp_server_verdict *v)
+{
+	struct gateway *g = arg;
+
+	return gateway_inbound_refused(g->inbound, id, v);
+}
+
+static void attempted(void *arg, const char *id, bool recorded)
+{
+	struct gateway *g = arg;
+
+	gateway_inbound_attempted(g->inbound, id, recorded);
+}
+
 /* The queue is sent, and servers behind are asked for by name, from the first good check on. */
 static void begin_to_send(struct gateway *g)
 {
-	struct gateway_outbound_env env = {g->loop, g->store, g->resolver, g->hostname};
+	struct gateway_outbound_env env = {.loop = g->loop,
+					   .store = g->store,
+					   .resolver = g->resolver,
+					   .hostname = g->hostname,
+					   .refused = refused,
+					   .attempted = attempted,
+					   .arg = g};
 	struct err e;
 
 	if (g->outbound != NULL || g->state == GATEWAY_STOPPING)

@@ -194,6 +194,19 @@ static struct receive_behind behind_of(struct arena *a, const struct config_doma
 	};
 }
 
+static enum receive_verify verify_of(enum config_verify verify)
+{
+	switch (verify) {
+	case CONFIG_VERIFY_NONE:
+		return RECEIVE_VERIFY_NONE;
+	case CONFIG_VERIFY_RECIPIENTS:
+		return RECEIVE_VERIFY_RECIPIENTS;
+	case CONFIG_VERIFY_DATA:
+		return RECEIVE_VERIFY_DATA;
+	}
+	return RECEIVE_VERIFY_DATA;
+}
+
 static int set_domains(struct gateway_snapshot *s, const struct config_file *f, struct err *e)
 {
 	size_t n = f->domains.n;
@@ -211,8 +224,7 @@ static int set_domains(struct gateway_snapshot *s, const struct config_file *f, 
 		list[i] = (struct receive_domain){
 			.name = arena_strdup(&s->arena, d->name),
 			.recipients = s->lists[i],
-			.verify = d->verify == CONFIG_VERIFY_NONE ? RECEIVE_VERIFY_NONE
-								  : RECEIVE_VERIFY_RECIPIENTS,
+			.verify = verify_of(d->verify),
 			.behind = behind_of(&s->arena, d),
 		};
 	}
@@ -262,13 +274,6 @@ static void set_limits(struct receive_limits *l, const struct config_file *f)
 /* What daneway.yaml(5) has and the receiver has not yet: the nearest is done, and it is said. */
 static void warn_of_missing(const struct config_file *f)
 {
-	for (size_t i = 0; i < f->domains.n; i++)
-		if (f->domains.items[i].verify == CONFIG_VERIFY_DATA) {
-			IO_LOG(IO_LOG_WARNING, NULL, "not_there_yet", {"key", "verify"},
-			       {"value", "data"}, {"domain", f->domains.items[i].name},
-			       {"detail", "taken as verify: recipients"});
-			break;
-		}
 	if (f->threads > 1)
 		IO_LOG(IO_LOG_WARNING, NULL, "not_there_yet", {"key", "threads"},
 		       {"detail", "one thread holds all sessions"});
@@ -383,6 +388,17 @@ void gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot
 	/* They listen: that was looked at when they were opened. */
 	if (listen_at(in, f, ports, &e) < 0)
 		IO_LOG(IO_LOG_ERROR, NULL, "cannot_listen", {"detail", e.text});
+}
+
+bool gateway_inbound_refused(struct gateway_inbound *in, const char *id,
+			     const struct smtp_server_verdict *v)
+{
+	return receive_refused(in->receive, id, v);
+}
+
+void gateway_inbound_attempted(struct gateway_inbound *in, const char *id, bool recorded)
+{
+	receive_attempted(in->receive, id, recorded);
 }
 
 struct receive_stats gateway_inbound_stats(const struct gateway_inbound *in)

@@ -39,6 +39,10 @@ struct gateway_inbound *gateway_inbound_new(const struct gateway_inbound_env *en
  * name any more are let go, and may be closed then. */
 void gateway_inbound_replace(struct gateway_inbound *in, struct gateway_snapshot *s,
 			     const struct config_file *f, const struct gateway_ports *ports);
+/* As receive_refused and receive_attempted (jobs/receive/receive.h). */
+bool gateway_inbound_refused(struct gateway_inbound *in, const char *id,
+			     const struct smtp_server_verdict *v);
+void gateway_inbound_attempted(struct gateway_inbound *in, const char *id, bool recorded);
 /* Servers behind that are not named by address can be asked from now on. It outlives `in`. */
 void gateway_inbound_set_resolver(struct gateway_inbound *in, struct dns_resolver *resolver);
 /* No new sessions; a message under way may end. `done` once, not from here. */

@@ -1,5 +1,6 @@
 #include "main/gateway/outbound.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "edge/tls/context.h"
@@ -88,6 +89,50 @@ static bool route(void *arg, const char *domain, struct send_queue_route *ret)
 	return gateway_route(out->file, domain, io_unix_now() / USEC_PER_SEC, ret);
 }
 
+/* --- the client that waits -------------------------------------------------------------------- */
+
+static const char *skip_spaces(const char *text)
+{
+	return text + strspn(text, " ");
+}
+
+void gateway_refusal(const struct store_outcome *o, struct smtp_server_verdict *ret)
+{
+	const char *text = o->reply;
+
+	*ret = (struct smtp_server_verdict){554, {5, 0, 0}, o->detail};
+	if (o->status != NULL)
+		ret->status = smtp_status_parse(span_text(o->status));
+	if (ret->status.class != 5)
+		ret->status = (struct smtp_status){5, 0, 0};
+	if (text == NULL || text[0] != '5' || strspn(text, "0123456789") != 3)
+		return;
+	ret->code = (unsigned)strtoul(text, NULL, 10);
+	ret->text = skip_spaces(text + 3);
+	/* The status is said by the verdict. */
+	if (smtp_status_parse(span_text(ret->text)).class != 0)
+		ret->text = skip_spaces(ret->text + strcspn(ret->text, " "));
+}
+
+/* Those of several mailboxes behind one LMTP server may differ: the first one's is said. */
+static bool on_refused(void *arg, const struct store_parcel *p, const struct store_outcome *list,
+		       size_t n)
+{
+	struct gateway_outbound *out = arg;
+	struct smtp_server_verdict v;
+
+	require(n > 0);
+	gateway_refusal(&list[0], &v);
+	return out->env.refused(out->env.arg, p->message.id.text, &v);
+}
+
+static void on_attempted(void *arg, const struct store_parcel *p, bool recorded)
+{
+	struct gateway_outbound *out = arg;
+
+	out->env.attempted(out->env.arg, p->message.id.text, recorded);
+}
+
 /* --- the queue -------------------------------------------------------------------------------- */
 
 static struct send_queue_settings settings(struct gateway_outbound *out)
@@ -125,7 +170,13 @@ struct gateway_outbound *gateway_outbound_new(const struct gateway_outbound_env 
 	if (out->tls == NULL ||
 	    mail_domain_parse(&out->arena, span_text(env->hostname), &out->helo, e) < 0)
 		return gateway_outbound_free(out);
-	q = (struct send_queue_env){env->loop, env->store, env->resolver, out->tls};
+	q = (struct send_queue_env){.loop = env->loop,
+				    .store = env->store,
+				    .resolver = env->resolver,
+				    .tls = out->tls,
+				    .refused = env->refused != NULL ? on_refused : NULL,
+				    .attempted = env->attempted != NULL ? on_attempted : NULL,
+				    .arg = out};
 	s = settings(out);
 	out->queue = send_queue_new(&q, &s);
 	send_queue_wake(out->queue);

@@ -6,6 +6,7 @@
 
 #include "edge/dns/resolver.h"
 #include "edge/store/store.h"
+#include "core/smtp/server.h"
 #include "jobs/send/queue.h"
 #include "main/config/file.h"
 
@@ -16,6 +17,10 @@ struct gateway_outbound_env {
 	struct store *store;
 	struct dns_resolver *resolver;
 	const char *hostname;
+	/* As in send_queue_env; `refused` has the reply that the client gets. */
+	bool (*refused)(void *arg, const char *id, const struct smtp_server_verdict *v);
+	void (*attempted)(void *arg, const char *id, bool recorded);
+	void *arg;
 };
 
 /*
@@ -24,6 +29,12 @@ struct gateway_outbound_env {
  */
 bool gateway_route(const struct config_file *f, const char *domain, int64_t now,
 		   struct send_queue_route *ret);
+
+/*
+ * The refusal that a client gets for one by the server behind: its code, enhanced status and words
+ * (RFC 5321 section 4.2); 554 for what has no reply of a server. `ret->text` is in `o`. Pure.
+ */
+void gateway_refusal(const struct store_outcome *o, struct smtp_server_verdict *ret);
 
 /* NULL and `e`: TLS cannot be set up. `f` is borrowed until the next replace. */
 struct gateway_outbound *gateway_outbound_new(const struct gateway_outbound_env *env,
