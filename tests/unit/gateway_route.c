@@ -125,6 +125,7 @@ static void the_rest_goes_by_mx_or_to_the_smart_host(void **state)
 /* What a client hears when the server behind refuses its message. */
 static void a_refusal_is_passed_on(void **state)
 {
+	static const char own[] = "the recipient's server refuses it";
 	static const struct {
 		const char *status, *reply, *detail;
 		unsigned code;
@@ -141,12 +142,12 @@ static void a_refusal_is_passed_on(void **state)
 		{"5.3.4", "552", "d", 552, {5, 3, 4}, ""},
 		{"5.6.0", "599  5.6.0", "d", 599, {5, 6, 0}, ""},
 		{"5.7.1", "550 5.7.1x is no status", "d", 550, {5, 7, 1}, "5.7.1x is no status"},
-		{"5.6.7", NULL, "needs SMTPUTF8", 554, {5, 6, 7}, "needs SMTPUTF8"},
+		{"5.6.7", NULL, "mx[192.0.2.7]:25: no SMTPUTF8", 554, {5, 6, 7}, own},
 		/* Never a 4yz, 2yz or nonsense. */
-		{"4.4.7", "450 4.4.7 later", "over", 554, {5, 0, 0}, "over"},
-		{"2.0.0", "250 yes", "d", 554, {5, 0, 0}, "d"},
-		{NULL, "5501 x", NULL, 554, {5, 0, 0}, NULL},
-		{NULL, "", "d", 554, {5, 0, 0}, "d"},
+		{"4.4.7", "450 4.4.7 later", "over", 554, {5, 0, 0}, own},
+		{"2.0.0", "250 yes", "d", 554, {5, 0, 0}, own},
+		{NULL, "5501 x", NULL, 554, {5, 0, 0}, own},
+		{NULL, "", "d", 554, {5, 0, 0}, own},
 	};
 
 	(void)state;
@@ -160,10 +161,7 @@ static void a_refusal_is_passed_on(void **state)
 		gateway_refusal(&o, &v);
 		assert_int_equal(v.code, rows[i].code);
 		assert_memory_equal(&v.status, &rows[i].expected, sizeof(v.status));
-		if (rows[i].text == NULL)
-			assert_null(v.text);
-		else
-			assert_string_equal(v.text, rows[i].text);
+		assert_string_equal(v.text, rows[i].text);
 	}
 }
 

@@ -100,7 +100,8 @@ void gateway_refusal(const struct store_outcome *o, struct smtp_server_verdict *
 {
 	const char *text = o->reply;
 
-	*ret = (struct smtp_server_verdict){554, {5, 0, 0}, o->detail};
+	/* Our own detail names addresses behind the gateway. */
+	*ret = (struct smtp_server_verdict){554, {5, 0, 0}, "the recipient's server refuses it"};
 	if (o->status != NULL)
 		ret->status = smtp_status_parse(span_text(o->status));
 	if (ret->status.class != 5)

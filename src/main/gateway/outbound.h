@@ -32,7 +32,8 @@ bool gateway_route(const struct config_file *f, const char *domain, int64_t now,
 
 /*
  * The refusal that a client gets for one by the server behind: its code, enhanced status and words
- * (RFC 5321 section 4.2); 554 for what has no reply of a server. `ret->text` is in `o`. Pure.
+ * (RFC 5321 section 4.2); 554 for what has no reply of a server. `ret->text` lives as long as `o`.
+ * Pure.
  */
 void gateway_refusal(const struct store_outcome *o, struct smtp_server_verdict *ret);
 
