@@ -20,6 +20,8 @@ from lab.world import World
 from receiver import Client
 
 LIMIT = 60  # seconds that the server behind has
+# Minutes of waiting, the same in every build.
+once = pytest.mark.skipif("asan" in os.environ.get("DANEWAY", ""), reason="slow: in one build only")
 PLAIN = Smtp(hostname="scripted.test", extensions=["SIZE 104857600", "8BITMIME"])
 FORGED = b"forged@victim.example"
 
@@ -153,6 +155,7 @@ def test_refused_before_the_message(site: Site) -> None:
         _nothing_is_left(site)
 
 
+@once
 def test_not_now(site: Site) -> None:
     """A 4yz, and a server that is away: 250, and the queue goes on."""
     for replies in ({".": "451 4.3.0 wait"}, {"MAIL": "450 4.7.1 wait"}, {"connect": "421 4.3.2 busy"}):
@@ -190,6 +193,7 @@ def test_others_do_not_wait(site: Site) -> None:
     assert wait_until(lambda: len(site.arrived(site.victim)) == 1)
 
 
+@once
 def test_killed_while_it_waits(site: Site) -> None:
     """No reply, so no promise; but the message is stored, and goes out once after the restart."""
     site.says(hang_at=".")
@@ -215,6 +219,7 @@ def test_killed_while_it_waits(site: Site) -> None:
     assert len(site.arrived(site.scripted)) == 1
 
 
+@once
 def test_stopped_while_it_waits(site: Site) -> None:
     """The queue has it: 250 at once, and it goes out after the start."""
     site.says(hang_at=".")
@@ -236,6 +241,7 @@ def test_stopped_while_it_waits(site: Site) -> None:
         site.gateway.text()[-3000:]
 
 
+@once
 def test_silence(site: Site) -> None:
     """A minute, well within the ten that the client waits (RFC 5321 section 4.5.3.2.6)."""
     site.says(hang_at=".")
