@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,13 +97,15 @@ static void on_ran(void *arg, const struct io_hook_result *r)
 
 	w->result = *r;
 	assert_true(r->output.n <= IO_HOOK_OUTPUT_MAX);
-	memcpy(w->text, r->output.p, r->output.n);
+	if (r->output.n > 0)
+		memcpy(w->text, r->output.p, r->output.n);
 	w->text[r->output.n] = '\0';
 	if (w->again > 0) {
 		w->again--;
 		assert_int_equal(io_hooks_run(w->hooks, CODE, span_of(NULL, 0), on_ran, w, NULL),
 				 0);
-		assert_memory_equal(w->text, r->output.p, r->output.n); /* still there */
+		if (r->output.n > 0)
+			assert_memory_equal(w->text, r->output.p, r->output.n); /* still there */
 	}
 	if (++w->n == w->stop_at)
 		io_loop_stop(w->loop);
@@ -176,6 +179,14 @@ static void argv_is_exact(void **state)
 	world_free(w);
 }
 
+/* One that the C library keeps to itself, as some callers leave it to their children. */
+static void kernel_signal(int number, void (*what)(int))
+{
+	unsigned long action[8] = {(unsigned long)what};
+
+	assert_int_equal(syscall(SYS_rt_sigaction, number, action, NULL, (size_t)8), 0);
+}
+
 static void nothing_is_inherited(void **state)
 {
 	int fds[2], copy;
@@ -187,7 +198,9 @@ static void nothing_is_inherited(void **state)
 	copy = fcntl(fds[0], F_DUPFD, 500);
 	setenv("SECRET", "secret", 1);
 	signal(SIGUSR1, SIG_IGN);
+	kernel_signal(32, SIG_IGN);
 	w = world_new();
+	kernel_signal(32, SIG_DFL);
 	run(w, ENVIRONMENT, nothing);
 	assert_string_equal(w->text, "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C.UTF-8\n");
 	run(w, DESCRIPTORS, nothing);

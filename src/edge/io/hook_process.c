@@ -56,12 +56,14 @@ static void close_fd(int *fd)
 
 /* --- the child -------------------------------------------------------------------------------- */
 
+/* By the kernel: the C library keeps signals 32 and 33 to itself, and they may come ignored. */
 static void default_signals(void)
 {
+	static const unsigned long action[8]; /* struct sigaction of any kernel: SIG_DFL, nothing */
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
+		(void)syscall(SYS_rt_sigaction, i, action, NULL, (size_t)8);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
