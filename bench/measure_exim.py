@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from bench.measure import PORT
-from bench.measure_gateway import HERE, GatewayBench, tree_ticks
+from bench.measure_gateway import HERE, GatewayBench, tree_seconds
 from lab.exim import EXIM
 from lab.process import Process
 
@@ -79,7 +79,7 @@ class Exim:
 
     def seconds(self) -> float:
         assert self._process
-        return tree_ticks(self._process.popen.pid)
+        return tree_seconds(self._process.popen.pid)
 
     def commits(self) -> int | None:
         return None

@@ -48,10 +48,6 @@ def bench(part: str, out: Path) -> dict:
     return {row["name"]: row for row in found if row["part"] == part}
 
 
-# With so few messages a run takes less processor time than the kernel counts; and they take a while.
-asked = pytest.mark.skipif("DANEWAY_BENCH" not in os.environ, reason="set DANEWAY_BENCH to run it")
-
-
 def judge(row: dict) -> None:
     assert row["ours"] > 0 and row["date"] and row["commit"]
     value = row["ours"] if row["plain_goal"] else row["ratio"]
@@ -66,7 +62,6 @@ def test_bench_runs(tmp_path: Path) -> None:
         judge(rows[name])
 
 
-@asked
 def test_bench_of_the_gateway_runs(tmp_path: Path) -> None:
     if not namespace.many_users():
         pytest.skip(namespace.why_not_many_users())
@@ -76,7 +71,6 @@ def test_bench_of_the_gateway_runs(tmp_path: Path) -> None:
         judge(rows[name])
 
 
-@asked
 def test_bench_of_links_with_a_delay_runs(tmp_path: Path) -> None:
     if not namespace.many_users():
         pytest.skip(namespace.why_not_many_users())
@@ -98,13 +92,12 @@ def test_link_delays_both_ways() -> None:
                 socket.create_connection((link.at, 9), 5)
             took.append(time.monotonic() - began)
         link.stop()
-        assert 0.060 <= min(took) < 0.5 and link.lost == 0
+        assert 0.060 <= min(took) < 0.080 and link.lost == 0
     finally:
         link.stop()
         world.stop()
 
 
-@asked
 def test_bench_of_deep_queues_runs(tmp_path: Path) -> None:
     rows = bench("depth", tmp_path)
     assert rows.keys() == NAMES["depth"]
