@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "base/text.h"
+#include "edge/io/loop.h"
 #include "edge/tls/internal.h"
 
 /* No boolean where a state could say it: what may be called next follows from this alone. */
@@ -406,4 +407,17 @@ bool tls_conn_fingerprint(const struct tls_conn *c, uint8_t ret[TLS_FINGERPRINT_
 const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c)
 {
 	return &c->verdict;
+}
+
+enum tls_step tls_step_of_socket(ssize_t n, size_t *ret_n, unsigned direction)
+{
+	if (n > 0) {
+		*ret_n = (size_t)n;
+		return TLS_STEP_DONE;
+	}
+	if (n == 0 && direction == IO_READ)
+		return TLS_STEP_EOF;
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		return direction == IO_READ ? TLS_STEP_WANT_READ : TLS_STEP_WANT_WRITE;
+	return TLS_STEP_FAILED;
 }

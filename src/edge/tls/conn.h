@@ -29,6 +29,12 @@ enum {
 	TLS_FINGERPRINT_SIZE = 32, /* octets of SHA-256 */
 };
 
+/*
+ * The same for a session without TLS: what recv() (`direction` IO_READ) or send() (IO_WRITE) has
+ * returned, with errno as it left it. `*ret_n` is set with DONE alone.
+ */
+enum tls_step tls_step_of_socket(ssize_t n, size_t *ret_n, unsigned direction);
+
 /* Which of its certificates a server shall choose: by the signatures that are offered to it. */
 enum tls_key_type {
 	TLS_KEY_ANY,

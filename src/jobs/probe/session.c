@@ -35,31 +35,18 @@ struct probe_session {
 
 /* --- the stream: a socket, with or without TLS ------------------------------------------------ */
 
-static enum tls_step socket_step(ssize_t n, size_t *ret_n, unsigned direction)
-{
-	if (n > 0) {
-		*ret_n = (size_t)n;
-		return TLS_STEP_DONE;
-	}
-	if (n == 0 && direction == IO_READ)
-		return TLS_STEP_EOF;
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-		return direction == IO_READ ? TLS_STEP_WANT_READ : TLS_STEP_WANT_WRITE;
-	return TLS_STEP_FAILED;
-}
-
 static enum tls_step stream_read(struct probe_session *s, void *p, size_t room, size_t *ret_n)
 {
 	if (s->tls != NULL)
 		return tls_conn_read(s->tls, p, room, ret_n);
-	return socket_step(recv(s->fd, p, room, 0), ret_n, IO_READ);
+	return tls_step_of_socket(recv(s->fd, p, room, 0), ret_n, IO_READ);
 }
 
 static enum tls_step stream_write(struct probe_session *s, struct span out, size_t *ret_n)
 {
 	if (s->tls != NULL)
 		return tls_conn_write(s->tls, out, ret_n);
-	return socket_step(send(s->fd, out.p, out.n, MSG_NOSIGNAL), ret_n, IO_WRITE);
+	return tls_step_of_socket(send(s->fd, out.p, out.n, MSG_NOSIGNAL), ret_n, IO_WRITE);
 }
 
 static void stream_failed(struct probe_session *s)

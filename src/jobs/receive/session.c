@@ -37,26 +37,13 @@ void receive_session_move(struct receive_session *s, enum receive_state next, us
 
 /* --- the stream: a socket, with or without TLS ------------------------------------------------ */
 
-static enum tls_step socket_step(ssize_t n, size_t *ret_n, unsigned direction)
-{
-	if (n > 0) {
-		*ret_n = (size_t)n;
-		return TLS_STEP_DONE;
-	}
-	if (n == 0 && direction == IO_READ)
-		return TLS_STEP_EOF;
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-		return direction == IO_READ ? TLS_STEP_WANT_READ : TLS_STEP_WANT_WRITE;
-	return TLS_STEP_FAILED;
-}
-
 static enum tls_step stream_read(struct receive_session *s, size_t *ret_n)
 {
 	uint8_t *p = s->receive->buffer;
 	enum tls_step step;
 
 	if (s->tls == NULL) {
-		step = socket_step(recv(s->fd, p, RECEIVE_READ_MAX, 0), ret_n, IO_READ);
+		step = tls_step_of_socket(recv(s->fd, p, RECEIVE_READ_MAX, 0), ret_n, IO_READ);
 		s->drained = *ret_n < RECEIVE_READ_MAX; /* nothing, too */
 		return step;
 	}
@@ -115,8 +102,9 @@ static unsigned write_out(struct receive_session *s)
 
 	if (out.n == 0)
 		return 0;
-	step = s->tls != NULL ? tls_conn_write(s->tls, out, &n)
-			      : socket_step(send(s->fd, out.p, out.n, MSG_NOSIGNAL), &n, IO_WRITE);
+	step = s->tls != NULL
+		       ? tls_conn_write(s->tls, out, &n)
+		       : tls_step_of_socket(send(s->fd, out.p, out.n, MSG_NOSIGNAL), &n, IO_WRITE);
 	switch (step) {
 	case TLS_STEP_DONE:
 		s->progress = true;
