@@ -12,7 +12,7 @@
  *
  * Look at every server just before roll_activate(): what others published since the last look is
  * not known otherwise. An answer whose signature does not hold now is no answer:
- *roll_look_failed().
+ * roll_look_failed().
  *
  * Save before acting: after a restart the machine then assumes that the act was begun, and it does
  * not matter whether it was. Save after each observation too (roll_save, save.c).
@@ -24,7 +24,7 @@
  * until `outage_until`; sets or keys that others change are an alarm (`broken`).
  *
  * RFC 7671 section 8, RFC 7672 sections 2.2 and 4, matrix B1, B8-B12, B14-B17, B19, B21-B24. A
- *plain value: copying it copies the state. No pointers inside.
+ * plain value: copying it copies the state. No pointers inside.
  */
 #pragma once
 

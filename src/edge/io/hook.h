@@ -12,7 +12,8 @@
  *  - A command is named by its number; its argv is what was given at the fork, octet for octet. No
  *    shell, no PATH, nothing of a peer. What varies comes to it on standard input.
  *  - One at a time, in the order of the calls. It has a session of its own, "/" as its folder,
- *umask 022, PATH and LC_ALL and no other variable, default signals, and the descriptors 0, 1 and 2.
+ *    umask 022, PATH and LC_ALL and no other variable, default signals, and the descriptors 0, 1
+ *    and 2.
  *  - At its end or its time-out whatever it has started and left is killed, in its process group or
  *    not (this second part where /proc is mounted). The same if the caller's process ends.
  *  - Memory of the caller: IO_HOOK_WAITING_MAX inputs, 6.4 MB at most.

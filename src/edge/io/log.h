@@ -8,7 +8,7 @@
  * and nothing in it can begin a line, end its field or steer a terminal. A value is bare where it
  * can be, else in double quotes with \", \\ and \xNN; what is cut ends in "...", a line that has no
  * room for all its pairs in " cut=yes". Nothing here waits or fails: what cannot be written is
- *lost.
+ * lost.
  *
  * Under systemd the time is left out and "<6>" stands in front, the level as sd-daemon(3) has it.
  * Nothing is logged before io_log_set_level: commands that do not serve stay silent.

@@ -3,8 +3,8 @@
  *
  *	DIR/lock       held (flock) while a process has the queue
  *	DIR/queue      the database; queue-wal and queue-shm are SQLite's
- *	DIR/large/ID   a body above STORE_BODY_MEMORY; a name that no message has is removed at
- *start
+ *	DIR/large/ID   a body above STORE_BODY_MEMORY; at the start a name that
+ *			no message has is removed
  *
  * WAL and synchronous=FULL: a commit is one fsync of the log. Leases are in a temporary table in
  * memory: only this process can have any, and they die with it, so that a claim costs no fsync.

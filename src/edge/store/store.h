@@ -24,7 +24,7 @@
  *
  * Errors: -ENOSPC the disk is full (answer 4.3.1); -EIO it failed: nothing is written until the
  * store has opened and checked the queue again, which it tries by itself; -ESTALE the lease is
- *lost; -ENOENT no such message; -EMSGSIZE too large; -EBUSY too much is waiting.
+ * lost; -ENOENT no such message; -EMSGSIZE too large; -EBUSY too much is waiting.
  *
  * Each call with a callback returns a ticket, never 0; store_forget(ticket) drops the answer (not
  * the work). Times are Unix time, microseconds. Strings and lists that are passed are copied; those

@@ -7,7 +7,7 @@
  *				behind a further colon is passed over, as in /etc/shadow
  *
  * Only hashes that are slow enough today: yescrypt, gost-yescrypt, scrypt, bcrypt, SHA-512,
- *SHA-256. Anything else is refused, a password in plain text above all. Immutable.
+ * SHA-256. Anything else is refused, a password in plain text above all. Immutable.
  */
 #pragma once
 

@@ -12,8 +12,8 @@
  *    there is a 4xx, though the message may be there after a crash: the client tries again, and a
  *    second copy is better than none.
  *  - `verify: data` (docs/decisions/0070): the 250 waits, beyond that, for the first attempt to
- *    deliver, limits.verdict_timeout at most. A refusal is said only when the queue has recorded
- *it.
+ *    deliver, limits.verdict_timeout at most. A refusal is said only when the queue has
+ *    recorded it.
  *  - A session keeps the rules under which it began. Old rules are handed back
  *    (`env.rules_unused`) when the last of their sessions has ended.
  *  - Memory: a session that waits for a command holds no buffer for input and no timer: one timer

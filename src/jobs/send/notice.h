@@ -22,7 +22,7 @@
  *
  * The original is sent back whole only on RET=FULL, about a failure, up to full_max octets; else
  * its header (docs/decisions/0035). Memory: the recipients that are told of; for
- *SEND_NOTICE_AT_ONCE besides a window of the original and a piece of the notice.
+ * SEND_NOTICE_AT_ONCE besides a window of the original and a piece of the notice.
  */
 #pragma once
 

@@ -10,7 +10,7 @@
  * "delete these" into "delete all".
  *
  * The answer is JSON lines, the last of them {"done": {...}} or {"error": {"code", "detail"}};
- *those before it are {"item": {...}}.
+ * those before it are {"item": {...}}.
  */
 #pragma once
 
